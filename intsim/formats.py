@@ -1,0 +1,158 @@
+"""Formats: what the integers of a tensor mean, and the names of the rules that make them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from intsim.errors import MalformedGraph, OutOfDomain
+
+ROUNDINGS = (
+    "half_up",
+    "half_down",
+    "half_even",
+    "half_away",
+    "half_to_zero",
+    "floor",
+    "ceil",
+    "toward_zero",
+    "away_from_zero",
+)
+"""Rounding rules. The first five round to the nearest integer and name what a tie does (half_up: to +inf)."""
+
+OVERFLOWS = ("wrap", "saturate", "trap")
+"""What an accumulator does with a sum that does not fit: two's complement, clamp after each addition, error."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """The meaning of a tensor's integer codes: real = scale * (code - zero_point).
+
+    bits: 1 to 64. signed: two's complement or unsigned. narrow: the lowest signed code is not used.
+    scale: one float per tensor, or one per index of `axis`; exact float32 values.
+    zero_point: one integer per tensor, or one per index of `axis`; in codes.
+    A shared exponent e is the case scale = 2**e, zero_point = 0 (`exponents` tells).
+    """
+
+    bits: int
+    signed: bool = True
+    narrow: bool = False
+    scale: tuple[float, ...] = (1.0,)
+    zero_point: tuple[int, ...] = (0,)
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 64:
+            raise OutOfDomain(f"bits must be 1 to 64, not {self.bits!r}")
+        if not self.scale or not all(math.isfinite(s) and s > 0 for s in self.scale):
+            bad = next((s for s in self.scale if not (math.isfinite(s) and s > 0)), None)
+            raise MalformedGraph(f"scale must be positive and finite, not {bad!r}")
+        if self.axis is None and (len(self.scale) != 1 or len(self.zero_point) != 1):
+            raise MalformedGraph(f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis")
+        if any(not self.low <= z <= self.high for z in self.zero_point):
+            raise MalformedGraph(f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}")
+
+    @property
+    def low(self) -> int:
+        """The lowest code."""
+        return (-(1 << (self.bits - 1)) + int(self.narrow)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """The highest code."""
+        return (1 << (self.bits - int(self.signed))) - 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest standard integer dtype that holds every code (int4 lives in int8)."""
+        return storage_dtype(self.bits, self.signed)
+
+    @property
+    def exponents(self) -> tuple[int, ...] | None:
+        """Shared exponents e with scale = 2**e, one per scale; None where a scale is no power of two."""
+        parts = [math.frexp(s) for s in self.scale]
+        return tuple(e - 1 for _, e in parts) if all(m == 0.5 for m, _ in parts) else None
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether there is more than one scale or zero point."""
+        return len(self.scale) > 1 or len(self.zero_point) > 1
+
+    @property
+    def scales(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The scales as float32[channels], of length 1 per tensor."""
+        return np.array(self.scale, np.float32)
+
+    @property
+    def zero_points(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The zero points as int64[channels], of length 1 per tensor."""
+        return np.array(self.zero_point, np.int64)
+
+    def with_bits(self, bits: int, *, signed: bool | None = None) -> Format:
+        """This format's scale and zero point with another width."""
+        return Format(
+            bits, self.signed if signed is None else signed, False, self.scale, self.zero_point, self.axis
+        )
+
+    def real(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Reals, float32[...]: float32(code - zero_point) * scale, as ONNX's DequantizeLinear defines it."""
+        shape = [1] * codes.ndim
+        if self.per_channel and self.axis is not None:
+            shape[self.axis] = -1
+        centred = codes.astype(np.int64) - self.zero_points.reshape(shape)
+        return centred.astype(np.float32) * self.scales.reshape(shape)
+
+    def check(self, codes: np.ndarray[Any, Any], name: str) -> None:
+        """Raise OutOfDomain, naming the tensor and the first coordinate, if a code is outside the format."""
+        if codes.size == 0 or (codes.min() >= self.low and codes.max() <= self.high):
+            return
+        bad = tuple(int(i) for i in np.argwhere((codes < self.low) | (codes > self.high))[0])
+        raise OutOfDomain(
+            f"tensor {name!r}: code {int(codes[bad])} at {bad} is outside {self} ({self.low} to {self.high})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict for JSON and TOML; `from_dict` reads it back exactly."""
+        return {
+            "bits": self.bits,
+            "signed": self.signed,
+            "narrow": self.narrow,
+            "scale": list(self.scale),
+            "zero_point": list(self.zero_point),
+            "axis": self.axis,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Format:
+        """The Format that `to_dict` wrote."""
+        return cls(
+            int(data["bits"]),
+            bool(data["signed"]),
+            bool(data.get("narrow", False)),
+            tuple(float(s) for s in data.get("scale", (1.0,))),
+            tuple(int(z) for z in data.get("zero_point", (0,))),
+            data.get("axis"),
+        )
+
+    def __str__(self) -> str:
+        kind = f"{'i' if self.signed else 'u'}{self.bits}"
+        exponents = self.exponents
+        if exponents is not None:
+            low, high = min(exponents), max(exponents)
+            unit = f"2**{low}" if low == high else f"2**{low}…{high}"
+        elif len(self.scale) == 1:
+            unit = f"{self.scale[0]:.6g}"
+        else:
+            unit = f"{min(self.scale):.4g}…{max(self.scale):.4g}"
+        zero = "" if not any(self.zero_point) else f" zero {self.zero_point[0]}"
+        return f"{kind} x {unit}{zero}{' per channel' if self.per_channel else ''}"
+
+
+def storage_dtype(bits: int, signed: bool) -> np.dtype[Any]:
+    """The smallest of NumPy's integer dtypes with at least so many bits."""
+    width = next(w for w in (8, 16, 32, 64) if bits <= w)
+    return np.dtype(f"{'' if signed else 'u'}int{width}")
