@@ -52,9 +52,13 @@ class Format:
             bad = next((s for s in self.scale if not (math.isfinite(s) and s > 0)), None)
             raise MalformedGraph(f"scale must be positive and finite, not {bad!r}")
         if self.axis is None and (len(self.scale) != 1 or len(self.zero_point) != 1):
-            raise MalformedGraph(f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis")
+            raise MalformedGraph(
+                f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis"
+            )
         if any(not self.low <= z <= self.high for z in self.zero_point):
-            raise MalformedGraph(f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}")
+            raise MalformedGraph(
+                f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}"
+            )
 
     @property
     def low(self) -> int:

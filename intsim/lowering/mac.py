@@ -1,0 +1,123 @@
+"""Conv, MatMul and Gemm: an accumulator, then the target's requantizer; two layers, so that both can be tapped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from intsim.errors import UnsupportedOp
+from intsim.formats import Format
+from intsim.graph import Node
+from intsim.lowering import onnxruntime, shift
+from intsim.lowering.builder import Builder, channels, codes_of
+from intsim.lowering.clamps import Clamp
+from intsim.lowering.elementwise import emit_clamped
+from intsim.lowering.lowered import accumulator_of
+
+OPS = ("Conv", "MatMul", "Gemm")
+
+
+def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
+    """acc = conv or matmul of centred codes + aligned bias; y = requantize(acc); then the clamp, if any.
+
+    A node without output quantizer keeps its accumulator, dequantized: y = float32(acc) * scale. ConvInteger and
+    MatMulInteger (attribute raw_output) put out the accumulator itself.
+    """
+    target = builder.target.at(node.name)
+    y = builder.graph.format(clamp.output)
+    x, w = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
+    accumulator, unit = emit_accumulator(builder, node, clamp.output)
+    if y is None:
+        builder.dequantize(accumulator, clamp.output, unit, node)
+        return
+    if node.attributes.get("raw_output"):
+        builder.emit("copy", (accumulator,), clamp.output, unit, node)
+        return
+    axis = 1 if node.op == "Conv" else -1
+    if target.requantizer == "float32":
+        parameters: dict[str, Any] = {"multiplier": onnxruntime.multiplier(node, x, w, y)}
+        op = "requantize_float32"
+    else:
+        e_t = shift.exponents(unit)
+        parameters = {
+            "shift": shift.scalar_or_array(shift.exponent(y, clamp.output, node) - e_t),
+            "rounding": target.rounding,
+        }
+        op = "requantize"
+    emit_clamped(builder, node, clamp, y, op, (accumulator,), axis=axis, **parameters, **codes_of(y))
+
+
+def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Format]:
+    """The layer that makes the raw accumulator of `output`; its name, and its Format (e_t or x_scale * w_scale)."""
+    target = builder.target.at(node.name)
+    x, w = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
+    bits = target.accumulator(x.bits, w.bits)
+    scale = sum_scale(node, x, w)
+    unit = Format(
+        bits,
+        True,
+        False,
+        tuple(float(s) for s in scale),
+        (0,),
+        None if len(scale) == 1 else _axis(builder, node),
+    )
+    name = accumulator_of(output)
+    parameters: dict[str, Any] = {
+        "bias": bias(builder, node, unit),
+        "accumulator_bits": bits,
+        "overflow": target.overflow,
+    }
+    first = builder.operand(node.inputs[0], node)
+    weights = builder.graph.constants.get(node.inputs[1])
+    zeros = (x.zero_point[0], channels(w.zero_point))
+    operand = "w" if node.op == "Conv" else "b"
+    keys = ("x_zero", "w_zero") if node.op == "Conv" else ("a_zero", "b_zero")
+    parameters.update(zip(keys, zeros, strict=True))
+    if weights is None:
+        inputs: tuple[str, ...] = (first, builder.operand(node.inputs[1], node))
+    else:
+        inputs = (first,)
+        parameters[operand] = weights
+    if node.op == "Conv":
+        parameters.update({k: node.attributes[k] for k in ("strides", "pads", "dilations", "groups")})
+    builder.accumulators[output] = name
+    return builder.emit(
+        "conv" if node.op == "Conv" else "matmul", inputs, name, unit, node, **parameters
+    ), unit
+
+
+def sum_scale(node: Node, x: Format, w: Format) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The scale of the sum, float32[1] or [channels]: alpha * x_scale * w_scale, each product rounded to float32."""
+    alpha = np.float32(node.attributes.get("alpha", 1.0))
+    return np.atleast_1d((alpha * x.scales) * w.scales)
+
+
+def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    """The bias in units of the accumulator, int64[channels]; None where there is none."""
+    target = builder.target.at(node.name)
+    name = node.inputs[2] if len(node.inputs) > 2 else ""
+    if not name:
+        return None
+    values = builder.graph.constants.get(name)
+    if values is None:
+        raise UnsupportedOp(f"node {node.name!r} ({node.op}): bias {name!r} must be a constant")
+    if values.size != values.shape[-1]:
+        raise UnsupportedOp(
+            f"node {node.name!r} ({node.op}): bias {name!r} of shape {values.shape} must be one value per channel"
+        )
+    values = values.reshape(-1)
+    format = builder.graph.format(name)
+    if target.requantizer == "float32":
+        return onnxruntime.bias_codes(values, format, unit)
+    e_t = shift.exponents(unit)
+    if format is None:
+        return shift.quantized_bias(values, e_t)
+    beta = np.float32(node.attributes.get("beta", 1.0))
+    if beta != 1.0:
+        raise UnsupportedOp(f"node {node.name!r} (Gemm): beta must be 1.0, not {float(beta)!r}")
+    return shift.aligned_bias(values, shift.exponents(format), e_t, node, target)
+
+
+def _axis(builder: Builder, node: Node) -> int:
+    return 1 if node.op == "Conv" else len(builder.graph.values[node.outputs[0]].shape) - 1
