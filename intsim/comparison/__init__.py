@@ -1,0 +1,1 @@
+"""Comparison of what intsim computes with what something else computed."""

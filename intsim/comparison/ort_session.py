@@ -1,0 +1,135 @@
+"""ONNX Runtime as it is deployed, with every tensor of its own optimized graph made visible."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intsim.errors import MissingDependency, UnsupportedOp, UnusableInput
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class OrtNode(NamedTuple):
+    """One node of the optimized graph: which kernel computes which tensors from which."""
+
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class OrtSession:
+    """ONNX Runtime's optimized graph of a model, run with all its tensors as outputs.
+
+    Two sessions do it. The first optimizes the model as a deployed session does (extended optimizations: the level
+    at which QDQ patterns become integer kernels; the level above it changes layouts only) and writes the result
+    out. The second runs that file with all optimizations off and every node's output a graph output: the nodes,
+    hence the kernels, are those of the first, and nothing between them is fused or folded any more.
+
+    The session entry `session.qdqisint8allowed` = 1 is set: without it x86 builds rewrite signed QDQ models into
+    unsigned ones (codes + 128 under new names) and leave part of them in float. It changes nothing in a model
+    whose activations are unsigned or that is in QOperator form.
+
+    Raises MissingDependency without onnxruntime, UnsupportedOp where ONNX Runtime refuses the model.
+    """
+
+    def __init__(self, model: bytes | str | Path, *, threads: int = 1) -> None:
+        source = model if isinstance(model, bytes) else str(model)
+        with tempfile.TemporaryDirectory(prefix="intsim-ort-") as folder:
+            optimized = _optimize(source, Path(folder) / "optimized.onnx", threads)
+        self.nodes: tuple[OrtNode, ...] = tuple(
+            OrtNode(n.op_type, tuple(n.input), tuple(n.output)) for n in optimized.graph.node
+        )
+        self.output_names: tuple[str, ...] = tuple(o.name for o in optimized.graph.output)
+        self._session = _load(_with_every_output(optimized), "ORT_DISABLE_ALL", threads)
+        self.input_names: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Every tensor that a node of the optimized graph computes, by name, as ONNX Runtime left it.
+
+        Integer codes come in their own dtype under the name that the model gives them (the output of its
+        QuantizeLinear or QLinear node); the floats between and around integer kernels come too.
+        Raises UnusableInput where ONNX Runtime refuses the feeds.
+        """
+        missing = sorted(set(self.input_names) - set(feeds))
+        unknown = sorted(set(feeds) - set(self.input_names))
+        if missing or unknown:
+            raise UnusableInput(
+                f"onnxruntime: the inputs must be {list(self.input_names)}: missing {missing}, unknown {unknown}"
+            )
+        names = [o.name for o in self._session.get_outputs()]
+        try:
+            values = self._session.run(names, dict(feeds))
+        except _refusals() as refusal:
+            raise UnusableInput(f"onnxruntime refuses the input: {_first_line(refusal)}") from refusal
+        return dict(zip(names, values, strict=True))
+
+
+def ort_tensors(
+    model: bytes | str | Path, feeds: Mapping[str, NDArray[Any]], *, threads: int = 1
+) -> dict[str, NDArray[Any]]:
+    """Every tensor that ONNX Runtime computes for `feeds` (input name -> array): see `OrtSession`."""
+    return OrtSession(model, threads=threads).run(feeds)
+
+
+def ort_nodes(model: bytes | str | Path) -> list[OrtNode]:
+    """The nodes of ONNX Runtime's optimized graph in the order in which they run: see `OrtSession`."""
+    return list(OrtSession(model).nodes)
+
+
+def _optimize(source: bytes | str, path: Path, threads: int) -> onnx.ModelProto:
+    import onnx
+
+    _load(source, "ORT_ENABLE_EXTENDED", threads, optimized=path)
+    return onnx.load(path)
+
+
+def _load(model: bytes | str, level: str, threads: int, optimized: Path | None = None) -> Any:
+    """An InferenceSession on the CPU; with `optimized`, the graph it made of the model is written there."""
+    try:
+        import onnxruntime
+    except ImportError as missing:
+        raise MissingDependency("onnxruntime is not installed: pip install intsim[ort]") from missing
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except _refusals() as refusal:
+        raise UnsupportedOp(f"onnxruntime {onnxruntime.__version__} refuses the model: {_first_line(refusal)}") from refusal
+
+
+def _with_every_output(model: onnx.ModelProto) -> bytes:
+    """The model with each node's output a graph output as well; ONNX Runtime infers their types itself."""
+    import onnx
+
+    known = {output.name for output in model.graph.output}
+    for node in model.graph.node:
+        for name in node.output:
+            if name and name not in known:
+                known.add(name)
+                model.graph.output.append(onnx.ValueInfoProto(name=name))
+    return model.SerializeToString()
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a model or an input that it does not take."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    named = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NoSuchFile)
+    return (*named, state.NotImplemented, state.RuntimeException, ValueError, TypeError)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

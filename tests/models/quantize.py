@@ -1,0 +1,102 @@
+"""Every configuration of ONNX Runtime's static quantizer that the tests judge, applied as users apply it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The arguments of `onnxruntime.quantization.quantize_static` that decide the arithmetic."""
+
+    form: str  # "QDQ" or "QOperator"
+    activation: str  # "u8" or "s8"
+    symmetric: bool  # activations with the zero point in the middle of the range
+    per_channel: bool  # one weight scale an output channel
+    weight: str  # "s8" (symmetric) or "u8" (asymmetric)
+
+    @property
+    def name(self) -> str:
+        """`<form>-<activation>-<symmetric|asymmetric>-<channel|tensor>[-w_u8]`, lower case."""
+        parts = [
+            self.form.lower(),
+            self.activation,
+            "symmetric" if self.symmetric else "asymmetric",
+            "channel" if self.per_channel else "tensor",
+        ]
+        return "-".join(parts + (["w_u8"] if self.weight == "u8" else []))
+
+
+def _configurations() -> dict[str, Configuration]:
+    forms, activations, flags = ("QDQ", "QOperator"), ("u8", "s8"), (False, True)
+    signed = [Configuration(*row, weight="s8") for row in itertools.product(forms, activations, flags, flags)]
+    # quantize_static refuses signed activations with unsigned weights.
+    unsigned = [Configuration(form, "u8", False, flag, weight="u8") for form in forms for flag in flags]
+    return {c.name: c for c in (*signed, *unsigned)}
+
+
+CONFIGURATIONS = _configurations()
+
+
+def quantize(
+    model: onnx.ModelProto,
+    configuration: Configuration,
+    calibration: NDArray[np.float32],
+    extra_options: dict[str, Any] | None = None,
+) -> onnx.ModelProto:
+    """The quantized model: `quant_pre_process`, then `quantize_static` on f32[N, …] calibration inputs, one at a time."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _quantize(preprocess(model), configuration, calibration, Path(folder), extra_options or {})
+
+
+def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What `quant_pre_process` makes of a float model: shapes inferred, batch norm folded, pads fused."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prepared.onnx"
+        quant_pre_process(model, str(path))
+        return onnx.load(path)
+
+
+def _quantize(
+    model: onnx.ModelProto,
+    configuration: Configuration,
+    calibration: NDArray[np.float32],
+    folder: Path,
+    extra_options: dict[str, Any],
+) -> onnx.ModelProto:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rows = iter(calibration)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            row = next(self.rows, None)
+            return None if row is None else {model.graph.input[0].name: row[None]}
+
+    types = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}
+    prepared, path = folder / "float.onnx", folder / "quantized.onnx"
+    onnx.save(model, prepared)
+    logging.getLogger().setLevel(logging.ERROR)
+    quantize_static(
+        str(prepared),
+        str(path),
+        Reader(),
+        quant_format=QuantFormat[configuration.form],
+        per_channel=configuration.per_channel,
+        activation_type=types[configuration.activation],
+        weight_type=types[configuration.weight],
+        extra_options={"ActivationSymmetric": configuration.symmetric, **extra_options},
+    )
+    return onnx.load(path)
