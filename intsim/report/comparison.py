@@ -1,0 +1,78 @@
+"""The HTML report of a comparison: summary, two plots by layer, the whole table."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intsim import files
+from intsim.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from intsim.comparison.comparison import Comparison
+
+
+def write_comparison(comparison: Comparison, path: str | Path) -> None:
+    """Write the report at once. Errors: MissingDependency without jinja2 or matplotlib; UnusableInput on writing."""
+    try:
+        import jinja2
+        import matplotlib
+    except ImportError as missing:
+        raise MissingDependency(f"{missing.name} is not installed: pip install intsim[report]") from missing
+    matplotlib.use("agg")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("intsim", "report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("comparison.html").render(
+        comparison=comparison,
+        rows=list(zip(comparison.rows(), (bool(layer.mismatches) for layer in comparison.layers), strict=True)),
+        plots=[_share_plot(comparison), _difference_plot(comparison)],
+    )
+    files.write_file(path, page.encode())
+
+
+def _share_plot(comparison: Comparison) -> str:
+    """Bars: the share of codes that differ, by layer, local and propagated."""
+    layers = comparison.layers
+    figure, axes = _figure(len(layers))
+    total = [layer.mismatches / max(layer.elements, 1) for layer in layers]
+    local = [(layer.local or 0) / max(layer.elements, 1) for layer in layers]
+    positions = range(len(layers))
+    axes.bar(positions, total, color="#c9b458", label="differs")
+    if any(layer.local is not None for layer in layers):
+        axes.bar(positions, local, color="#b03a2e", label="differs on equal inputs (local)")
+    axes.set_ylabel("share of codes")
+    axes.set_ylim(0, max([*total, 1e-6]) * 1.15)
+    return _svg(figure, axes, [layer.name for layer in layers])
+
+
+def _difference_plot(comparison: Comparison) -> str:
+    """Bars: the largest difference in codes, by layer."""
+    figure, axes = _figure(len(comparison.layers))
+    axes.bar(
+        range(len(comparison.layers)),
+        [layer.max_difference for layer in comparison.layers],
+        color="#34618d",
+        label="largest difference",
+    )
+    axes.set_ylabel("LSB")
+    axes.set_ylim(0, max([layer.max_difference for layer in comparison.layers] + [1]) * 1.15)
+    return _svg(figure, axes, [layer.name for layer in comparison.layers])
+
+
+def _figure(bars: int) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(min(16, max(5, 1.5 + 0.28 * bars)), 3.6), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure: Any, axes: Any, names: list[str]) -> str:
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
