@@ -52,13 +52,9 @@ class Format:
             bad = next((s for s in self.scale if not (math.isfinite(s) and s > 0)), None)
             raise MalformedGraph(f"scale must be positive and finite, not {bad!r}")
         if self.axis is None and (len(self.scale) != 1 or len(self.zero_point) != 1):
-            raise MalformedGraph(
-                f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis"
-            )
+            raise MalformedGraph(f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis")
         if any(not self.low <= z <= self.high for z in self.zero_point):
-            raise MalformedGraph(
-                f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}"
-            )
+            raise MalformedGraph(f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}")
 
     @property
     def low(self) -> int:
@@ -98,9 +94,7 @@ class Format:
 
     def with_bits(self, bits: int, *, signed: bool | None = None) -> Format:
         """This format's scale and zero point with another width."""
-        return Format(
-            bits, self.signed if signed is None else signed, False, self.scale, self.zero_point, self.axis
-        )
+        return Format(bits, self.signed if signed is None else signed, False, self.scale, self.zero_point, self.axis)
 
     def real(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Reals, float32[...]: float32(code - zero_point) * scale, as ONNX's DequantizeLinear defines it."""

@@ -44,9 +44,7 @@ class Target:
             (self.overflow, OVERFLOWS, "overflow"),
         ):
             if value not in known:
-                raise UnusableInput(
-                    f"target {self.name!r}: {what} must be one of {', '.join(known)}, not {value!r}"
-                )
+                raise UnusableInput(f"target {self.name!r}: {what} must be one of {', '.join(known)}, not {value!r}")
         if self.accumulator_bits is not None and not 8 <= self.accumulator_bits <= 64:
             raise UnusableInput(
                 f"target {self.name!r}: accumulator_bits must be 8 to 64, not {self.accumulator_bits!r}"

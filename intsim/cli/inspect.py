@@ -37,7 +37,9 @@ def command(model: str, target: str, as_json: bool) -> int:
 
     table = Table(title=f"{loaded.graph.name or model}, target {loaded.target.name}", title_justify="left")
     for header in ("layer", "op", "format", "requantize", "bits needed", "declared", "kernel", "note"):
-        table.add_column(header, overflow="fold", justify="right" if "bits" in header or header == "declared" else "left")
+        table.add_column(
+            header, overflow="fold", justify="right" if "bits" in header or header == "declared" else "left"
+        )
     for row in rows:
         cells = ("name", "op", "format", "requantize", "bits_needed", "bits_declared", "kernel", "note")
         table.add_row(*("" if row[c] is None else str(row[c]) for c in cells))

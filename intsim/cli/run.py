@@ -21,13 +21,24 @@ from intsim.cli.options import (
 @model_argument
 @input_option
 @target_option
-@click.option("--tap", "taps", multiple=True, metavar="KIND[@GLOB]", help="codes, accumulator, histogram, extremes, "
-              "saturation, overflow; GLOB over tensor names, default all.")
+@click.option(
+    "--tap",
+    "taps",
+    multiple=True,
+    metavar="KIND[@GLOB]",
+    help="codes, accumulator, histogram, extremes, saturation, overflow; GLOB over tensor names, default all.",
+)
 @click.option("--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
 @threads_option
 @json_option
 def command(
-    model: str, inputs: tuple[str, ...], target: str, taps: tuple[str, ...], output: str, threads: int | None, as_json: bool
+    model: str,
+    inputs: tuple[str, ...],
+    target: str,
+    taps: tuple[str, ...],
+    output: str,
+    threads: int | None,
+    as_json: bool,
 ) -> int:
     """Run MODEL in integers; write DIR/index.json and one .npy of codes for each output and tapped tensor."""
     import intsim

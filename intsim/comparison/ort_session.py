@@ -86,8 +86,43 @@ def ort_nodes(model: bytes | str | Path) -> list[OrtNode]:
 def _optimize(source: bytes | str, path: Path, threads: int) -> onnx.ModelProto:
     import onnx
 
-    _load(source, "ORT_ENABLE_EXTENDED", threads, optimized=path)
+    try:
+        _load(source, "ORT_ENABLE_EXTENDED", threads, optimized=path)
+    except UnsupportedOp as refusal:
+        if "must be a scalar" not in str(refusal):
+            raise
+        _load(_with_scalar_scales(source), "ORT_ENABLE_EXTENDED", threads, optimized=path)
     return onnx.load(path)
+
+
+def _with_scalar_scales(source: bytes | str) -> bytes:
+    """The model with the one-element scales and zero points of its Q and DQ nodes made scalars.
+
+    PyTorch's TorchScript exporter writes FakeQuantize's parameters with shape [1], which ONNX allows and ONNX
+    Runtime takes in float but not in its integer kernels.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = node.attribute[0].t
+        elif node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
+    scalars: dict[str, onnx.TensorProto] = {}
+    for node in model.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        for position in range(1, len(node.input)):
+            constant = constants.get(node.input[position])
+            if constant is not None and list(constant.dims) == [1]:
+                name = f"{node.input[position]}.scalar"
+                scalars[name] = numpy_helper.from_array(numpy_helper.to_array(constant).reshape(()), name)
+                node.input[position] = name
+    model.graph.initializer.extend(scalars.values())
+    return model.SerializeToString()
 
 
 def _load(model: bytes | str, level: str, threads: int, optimized: Path | None = None) -> Any:
@@ -107,7 +142,9 @@ def _load(model: bytes | str, level: str, threads: int, optimized: Path | None =
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except _refusals() as refusal:
-        raise UnsupportedOp(f"onnxruntime {onnxruntime.__version__} refuses the model: {_first_line(refusal)}") from refusal
+        raise UnsupportedOp(
+            f"onnxruntime {onnxruntime.__version__} refuses the model: {_first_line(refusal)}"
+        ) from refusal
 
 
 def _with_every_output(model: onnx.ModelProto) -> bytes:

@@ -65,13 +65,11 @@ def emit_table(
         )
     for format, tensor in ((x, name), (y, output)):
         if format.per_channel:
-            raise UnsupportedOp(
-                f"node {node.name!r} ({node.op}): tensor {tensor!r} must be quantized per_tensor"
-            )
+            raise UnsupportedOp(f"node {node.name!r} ({node.op}): tensor {tensor!r} must be quantized per_tensor")
     target = builder.target.at(node.name)
     make = tables.float32_table if target.requantizer == "float32" else tables.exact_table
     table = make(function or node.op, node.attributes, constants, x, y, target.rounding)
-    exact = target.requantizer != "float32" or (function or node.op) in islands.EXACT
+    exact = target.requantizer != "float32" or islands.is_exact(function or node.op, node.attributes, 0)
     return builder.emit(
         "table",
         (name,),

@@ -84,9 +84,7 @@ class Builder:
 
     def done(self, inputs: dict[str, str], outputs: dict[str, str]) -> Lowered:
         """The finished Lowered."""
-        return Lowered(
-            self.graph, self.target, tuple(self.layers), self.values, inputs, outputs, self.accumulators
-        )
+        return Lowered(self.graph, self.target, tuple(self.layers), self.values, inputs, outputs, self.accumulators)
 
     def mark(self, output: str, **changes: Any) -> None:
         """Change fields of the layer that makes `output` (its note, its exactness)."""

@@ -73,9 +73,7 @@ def find_clamps(graph: Graph) -> Mapping[str, Clamp]:
         if head.op not in CLAMPED or graph.format(head.outputs[0]) is not None:
             continue
         output, low, high, absorbed = head.outputs[0], -math.inf, math.inf, []
-        while (
-            graph.format(output) is None and output not in graph.outputs and len(readers.get(output, ())) == 1
-        ):
+        while graph.format(output) is None and output not in graph.outputs and len(readers.get(output, ())) == 1:
             follower = readers[output][0]
             if follower.op not in ("Relu", "Clip"):
                 break

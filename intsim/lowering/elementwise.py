@@ -57,9 +57,7 @@ def emit_clamped(
         )
         return
     before = builder.emit(op, inputs, f"{clamp.output}#unclamped", format, node, **parameters)
-    builder.emit(
-        "clip", (before,), clamp.output, format, node, note=f"{note} on codes", low=codes[0], high=codes[1]
-    )
+    builder.emit("clip", (before,), clamp.output, format, node, note=f"{note} on codes", low=codes[0], high=codes[1])
 
 
 def _shifts(builder: Builder, node: Node, a: Format, b: Format, y: Format) -> dict[str, Any]:

@@ -15,7 +15,8 @@ def lower_island(builder: Builder, node: Node, reason: str, *, in_tail: bool) ->
     if node.op not in islands.FUNCTIONS and node.op not in onnxruntime.MOVEMENT_OPS:
         raise UnsupportedOp(f"node {node.name!r}: {node.op} has no float form here; {reason}")
     operands = tuple(builder.real(name, node) for name in node.inputs if name)
-    exact = node.op in islands.EXACT or node.op in onnxruntime.MOVEMENT_OPS
+    rank = len(builder.graph.values[node.inputs[0]].shape)
+    exact = islands.is_exact(node.op, node.attributes, rank) or node.op in onnxruntime.MOVEMENT_OPS
     note = f"float {'tail' if in_tail else 'island'}: {reason}"
     if node.op == "AveragePool":
         raise UnsupportedOp(f"node {node.name!r}: a float AveragePool is not supported; {reason}")

@@ -59,9 +59,7 @@ def lower(graph: Graph, target: Target) -> Lowered:
             FAMILIES[node.op](builder, node, clamp)
             absorbed.update(n.name for n in clamp.nodes)
         elif here.float_islands or node.name in tail:
-            island.lower_island(
-                builder, node, reason or f"{node.op} runs in float", in_tail=node.name in tail
-            )
+            island.lower_island(builder, node, reason or f"{node.op} runs in float", in_tail=node.name in tail)
         else:
             raise UnsupportedOp(
                 f"node {node.name!r} ({node.op}) breaks the integer chain: {reason or 'no integer form'}; target "
@@ -94,7 +92,5 @@ def _inputs(graph: Graph) -> dict[str, str]:
 
 def _outputs(graph: Graph, builder: Builder) -> dict[str, str]:
     """Each graph output's codes where it is a dequantized tensor or a raw accumulator, else the output itself."""
-    dequantized = {
-        layer.outputs[0]: layer.inputs[0] for layer in builder.layers if layer.op == "dequantize_float32"
-    }
+    dequantized = {layer.outputs[0]: layer.inputs[0] for layer in builder.layers if layer.op == "dequantize_float32"}
     return {name: dequantized.get(name, name) for name in graph.outputs}

@@ -82,9 +82,7 @@ def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Fo
     if node.op == "Conv":
         parameters.update({k: node.attributes[k] for k in ("strides", "pads", "dilations", "groups")})
     builder.accumulators[output] = name
-    return builder.emit(
-        "conv" if node.op == "Conv" else "matmul", inputs, name, unit, node, **parameters
-    ), unit
+    return builder.emit("conv" if node.op == "Conv" else "matmul", inputs, name, unit, node, **parameters), unit
 
 
 def sum_scale(node: Node, x: Format, w: Format) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -19,9 +19,7 @@ from intsim.lowering.clamps import Clamp
 BIAS_SCALE_TOLERANCE = 0.01
 """A Conv whose bias scale differs from x_scale * w_scale by more (relative) stays in float."""
 
-INTEGER_OPS = frozenset(
-    {"Conv", "MatMul", "Gemm", "Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool"}
-)
+INTEGER_OPS = frozenset({"Conv", "MatMul", "Gemm", "Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool"})
 """Ops with an integer kernel between 8-bit formats of one signedness."""
 
 MOVEMENT_OPS = frozenset(
@@ -101,19 +99,30 @@ def bias_codes(
 def elementwise(
     builder: Builder, node: Node, names: tuple[str, ...], a: Format, b: Format, y: Format
 ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-    """The spec function, operands and float32 parameters of Add or Mul; a scalar operand is always the second."""
+    """The spec function, operands and float32 parameters of Add or Mul, in the order that the kernel takes them."""
     shape_a, shape_b = (builder.graph.values[n].shape for n in names)
-    scalar_first = all(n == 1 for n in shape_a) and not all(n == 1 for n in shape_b)
-    if scalar_first:
+    if swaps_operands(shape_a, shape_b):
         names, a, b = (names[1], names[0]), b, a
     zeros = {"a_zero": a.zero_point[0], "b_zero": b.zero_point[0]}
     if node.op == "Mul":
         return "mul_float32", names, {"ratio": (a.scales * b.scales)[0] / y.scales[0], **zeros}
-    return (
-        "add_float32",
-        names,
-        {"a_ratio": a.scales[0] / y.scales[0], "b_ratio": b.scales[0] / y.scales[0], **zeros},
-    )
+    ratios = {"a_ratio": a.scales[0] / y.scales[0], "b_ratio": b.scales[0] / y.scales[0]}
+    return "add_float32", names, {**ratios, **zeros}
+
+
+def swaps_operands(shape_a: tuple[int | None, ...], shape_b: tuple[int | None, ...]) -> bool:
+    """Whether the kernel swaps its operands so that the broadcast one is the second.
+
+    From the last axis on, axes of length 1 in both are skipped, but for the last one left; it swaps where the first
+    operand's length is 1 at the axis so reached.
+    """
+    common = min(len(shape_a), len(shape_b))
+    if common == 0:
+        return len(shape_a) == 0
+    for axis in range(1, common + 1):
+        if axis == common or not shape_a[-axis] == shape_b[-axis] == 1:
+            return shape_a[-axis] == 1
+    return False
 
 
 def pools_whole_image(graph: Graph, node: Node) -> bool:

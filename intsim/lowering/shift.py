@@ -94,9 +94,7 @@ def aligned_bias(
     return np.where(used, codes.astype(np.int64) << np.where(used, shift, 0), 0)
 
 
-def quantized_bias(
-    reals: np.ndarray[Any, Any], e_t: np.ndarray[Any, Any]
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+def quantized_bias(reals: np.ndarray[Any, Any], e_t: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A real bias in units of the accumulator, int64[channels]: half_up(b / 2**e_t), the project's choice."""
     exact = np.ldexp(reals.astype(np.float64), np.broadcast_to(-e_t, reals.shape).astype(np.int32))
     whole = np.floor(exact)

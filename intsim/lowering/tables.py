@@ -104,9 +104,7 @@ def exact_table(
     nearest, f = _NEAREST[rounding], EXACT[function]
     rows = [
         [
-            min(
-                max(nearest(f(r, {**attributes, "channel": channel}) / unit) + y.zero_point[0], y.low), y.high
-            )
+            min(max(nearest(f(r, {**attributes, "channel": channel}) / unit) + y.zero_point[0], y.low), y.high)
             for r in reals
         ]
         for channel in channels
