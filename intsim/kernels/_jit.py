@@ -1,0 +1,99 @@
+"""The one decorator of compiled functions, and where their machine code is cached."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import config, njit
+
+KEEP = 4
+"""How many versions of the compiled kernels stay on disk: checkouts that are used in turn must not evict each other."""
+
+_PREFIX = "kernels-"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """The function compiled by Numba: without the GIL, without fast-math, cached on disk by the sources of all kernels.
+
+    Numba's own cache looks at the caller's file only, so a change in a helper would leave stale machine code behind;
+    here the folder's name has a digest of every kernel source. Where no private folder can be had, nothing is cached.
+    With NUMBA_DISABLE_JIT=1 the function comes back as it is.
+    """
+    if config.DISABLE_JIT:
+        return function
+    folder = cache_folder(Path(__file__).parent)
+    if folder is None:
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder)
+    try:
+        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+    finally:
+        config.CACHE_DIR = before
+
+
+@functools.cache
+def cache_folder(sources: Path) -> Path | None:
+    """The private folder (mode 0700) for the machine code of these sources, made if need be; None if there can be none.
+
+    It lies in NUMBA_CACHE_DIR if that is set, else in the user's cache folder. Numba's cache files are pickles, so a
+    folder that belongs to someone else is not used, and there is no fallback to a shared place like /tmp.
+    """
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache() / "intsim"
+    folder = base / f"{_PREFIX}{digest(sources)}"
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK):
+            return None
+        if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+            folder.chmod(0o700)
+        os.utime(folder)
+        prune(folder)
+    except OSError:
+        return None
+    return folder
+
+
+def digest(sources: Path) -> str:
+    """The first 16 hex digits of the SHA-256 of the names and contents of all Python files in a folder."""
+    sha = hashlib.sha256()
+    for path in sorted(sources.glob("*.py")):
+        content = path.read_bytes()
+        sha.update(f"{path.name} {len(content)}\n".encode())
+        sha.update(content)
+    return sha.hexdigest()[:16]
+
+
+def prune(folder: Path) -> None:
+    """Delete the oldest neighbours of a cache folder, so that it and the KEEP - 1 used last remain.
+
+    A process that still runs from a deleted folder recompiles or recreates it: losing a cache is never an error.
+    """
+    others = [
+        p for p in folder.parent.glob(f"{_PREFIX}*") if p != folder and p.is_dir() and not p.is_symlink()
+    ]
+    for old in sorted(others, key=_last_use, reverse=True)[KEEP - 1 :]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def user_cache() -> Path:
+    """The user's cache folder: XDG_CACHE_HOME if it is an absolute path, else ~/.cache."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
+
+
+def _last_use(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # another process prunes at the same time
+        return 0.0

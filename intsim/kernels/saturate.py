@@ -1,0 +1,45 @@
+"""The ranges of codes, and what happens at their ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels._jit import kernel
+
+INT64_LOW, INT64_HIGH = -(1 << 63), (1 << 63) - 1
+
+
+def limits(bits: int, signed: bool, narrow: bool = False) -> tuple[int, int]:
+    """The lowest and the highest code. The kernels compute in int64, so 64 unsigned bits are a ValueError."""
+    if not 1 <= bits <= 64 - (not signed):
+        raise ValueError(
+            f"kernels hold 1 to {64 - (not signed)} {'' if signed else 'un'}signed bits, not {bits!r}"
+        )
+    high = (1 << (bits - signed)) - 1
+    return (-high - 1 + narrow if signed else 0), high
+
+
+def code_dtype(bits: int, signed: bool) -> np.dtype[Any]:
+    """The smallest of NumPy's integer dtypes with at least so many bits."""
+    width = next(width for width in (8, 16, 32, 64) if bits <= width)
+    return np.dtype(f"{'' if signed else 'u'}int{width}")
+
+
+def to_int64(value: int) -> int:
+    """The int64 nearest to a Python integer."""
+    return min(max(value, INT64_LOW), INT64_HIGH)
+
+
+@kernel
+def wrap(v: Any, bits: Any) -> Any:
+    """The signed value of so many bits that equals the int64 v modulo 2**bits (two's complement)."""
+    unused = np.int64(64) - bits
+    return (v << unused) >> unused
+
+
+@kernel
+def clamp(v: Any, low: Any, high: Any) -> Any:
+    """min(max(v, low), high)."""
+    return min(max(v, low), high)
