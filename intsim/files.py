@@ -49,9 +49,7 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
                     if member.filename.endswith(".npy"):
                         arrays[member.filename.removesuffix(".npy")] = _member(archive, member, path)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise UnusableInput(
-                f"{path}: not a readable .npz file ({error}); write it with numpy.savez"
-            ) from error
+            raise UnusableInput(f"{path}: not a readable .npz file ({error}); write it with numpy.savez") from error
     if not arrays:
         raise UnusableInput(f"{path}: holds no arrays; write it with numpy.savez")
     return arrays
@@ -165,11 +163,11 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Ar
 def _header(file: IO[bytes], where: str) -> Header:
     """Shape, order and dtype of the .npy file that starts here. Errors: UnusableInput."""
     try:
-        version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
+        version = np.lib.format.read_magic(file)
         if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)  # type: ignore[arg-type]
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
         else:
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)  # type: ignore[arg-type]
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
     except (ValueError, EOFError) as error:
         first = str(error).splitlines()[0] if str(error) else "no header"
         raise UnusableInput(f"{where}: not a .npy file ({first}); write it with numpy.save") from error
@@ -178,9 +176,7 @@ def _header(file: IO[bytes], where: str) -> Header:
             f"{where}: holds Python objects (a pickle), which are never loaded; save an array of numbers"
         )
     if dtype.kind not in "fiub":
-        raise UnusableInput(
-            f"{where}: dtype {dtype} is not a number type; save floats (reals) or integers (codes)"
-        )
+        raise UnusableInput(f"{where}: dtype {dtype} is not a number type; save floats (reals) or integers (codes)")
     return shape, fortran, dtype
 
 

@@ -109,7 +109,9 @@ def constant_operand(lowered: Lowered, layer: Layer, index: int) -> Array | None
     return lowered.graph.constants.get(name)
 
 
-def valid_taps(length: int | None, kernel: int, stride: int, dilation: int, begin: int, end: int) -> list[tuple[int, ...]]:
+def valid_taps(
+    length: int | None, kernel: int, stride: int, dilation: int, begin: int, end: int
+) -> list[tuple[int, ...]]:
     """Along one axis: for each output position, the kernel's taps that lie on the input, not in the padding.
 
     Only the largest sets are returned: 0 is within every tap's interval, so that a subset bounds nothing more. An
@@ -137,7 +139,7 @@ def _conv_sums(lowered: Lowered, layer: Layer) -> tuple[list[int], list[int]]:
         )
     ]
     channels = np.arange(len(low))
-    windows = [np.ix_(channels, *window) for window in product(*taps)]
+    windows = [np.ix_(channels, *map(np.array, window)) for window in product(*taps)]
     lows = [low[window].reshape(len(low), -1).sum(axis=1) for window in windows]
     highs = [high[window].reshape(len(high), -1).sum(axis=1) for window in windows]
     return [min(map(int, v)) for v in zip(*lows, strict=True)], [max(map(int, v)) for v in zip(*highs, strict=True)]
@@ -187,8 +189,8 @@ def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) 
     lengths = lowered.graph.values[layer.inputs[index]].shape
     if None in lengths:
         raise UnsupportedOp(
-            f"node {layer.node!r}: the shape {lengths} of operand {layer.inputs[index]!r} is not known, so its sums have "
-            f"no bound; fix that shape in the model"
+            f"node {layer.node!r}: the shape {lengths} of operand {layer.inputs[index]!r} is not known, so its sums "
+            f"have no bound; fix that shape in the model"
         )
     shape = [length for length in lengths if length is not None]
     return np.full(shape, low, object), np.full(shape, high, object)

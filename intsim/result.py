@@ -57,8 +57,13 @@ class Taps(Mapping[str, Tap]):
 
 @dataclass(frozen=True)
 class Result:
-    """The outputs of a run by graph output name, the taps by tensor name (or node name), and the number of images."""
+    """What a run gives back.
+
+    outputs: by graph output name. taps: by tensor name (or node name). images: how many were run.
+    overflows: by tensor name, how many sums behind it left their accumulator; tensors without any are left out.
+    """
 
     outputs: Mapping[str, Output]
     taps: Taps
     images: int
+    overflows: Mapping[str, int]

@@ -92,12 +92,12 @@ class Tap:
     """What was observed of one tensor; a field is None where it was not asked for.
 
     codes, accumulator: integer arrays in the tensor's own axes. histogram: int64[bins], or int64[images, bins].
-    extremes: the least and the greatest code.
+    extremes: the least and the greatest code. format: None where the tensor holds reals (its accumulator is integer).
     """
 
     name: str
     node: str
-    format: Format
+    format: Format | None
     codes: Array | None = None
     accumulator: Array | None = None
     histogram: Array | None = None
@@ -171,7 +171,7 @@ def count_overflows(overflowed: Array, axis: int, value: Callable[[tuple[int, ..
 class Collector:
     """Gathers one tensor's observations, batch by batch, into its Tap; sums and joins, so nothing is lost."""
 
-    def __init__(self, name: str, node: str, format: Format, specs: Sequence[TapSpec]) -> None:
+    def __init__(self, name: str, node: str, format: Format | None, specs: Sequence[TapSpec]) -> None:
         self.name, self.node, self.format = name, node, format
         self.specs = {spec.kind: spec for spec in specs}
         self._codes: list[Array] = []
@@ -186,6 +186,8 @@ class Collector:
 
     def add_codes(self, codes: Array) -> None:
         """Observe the next images' codes."""
+        if self.format is None:
+            return
         if "codes" in self.specs:
             self._codes.append(codes.astype(self.format.dtype))
         if "histogram" in self.specs:
@@ -233,7 +235,7 @@ class Collector:
     def _saturation(self) -> Saturation | None:
         if "saturation" not in self.specs:
             return None
-        return Saturation(*self._clipped, self._zeros, self._elements)
+        return Saturation(self._clipped[0], self._clipped[1], self._zeros, self._elements)
 
     def _overflow(self) -> Overflow | None:
         if not self._overflows:

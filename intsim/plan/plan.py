@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.lowering.lowered import Layer, Lowered
+from intsim.lowering.lowered import Lowered
 from intsim.plan.buffers import releases
 from intsim.plan.choose import Choice, choose
 from intsim.ranges import Bounds, prove
@@ -18,9 +18,8 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One layer, the kernel chosen for it, and the values that are not needed after it."""
+    """One layer with the kernel chosen for it, and the values that are not needed after it."""
 
-    layer: Layer
     choice: Choice
     release: tuple[str, ...]
 
@@ -37,9 +36,10 @@ class Plan:
     constants: Mapping[str, Array]
     bounds: Mapping[str, Bounds]
 
-    def choice(self, layer: str) -> Choice:
-        """The kernel chosen for the layer of that name."""
-        return next(step.choice for step in self.steps if step.layer.name == layer)
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The kernel of each layer, in topological order."""
+        return tuple(step.choice for step in self.steps)
 
 
 def make_plan(lowered: Lowered, like: Plan | None = None) -> Plan:
@@ -57,7 +57,7 @@ def make_plan(lowered: Lowered, like: Plan | None = None) -> Plan:
                 constants[name] = lowered.graph.constants[name]
     kept = {*constants, *lowered.outputs.values()}
     steps = tuple(
-        Step(layer, choose(layer, bounds.get(layer.name)), release)
+        Step(choose(layer, bounds.get(layer.name)), release)
         for layer, release in zip(layers, releases(layers, kept), strict=True)
     )
     return Plan(lowered, steps, constants, bounds)
