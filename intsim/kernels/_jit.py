@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import config, njit
+import numba
 
 KEEP = 4
 """How many versions of the compiled kernels stay on disk: checkouts that are used in turn must not evict each other."""
 
 _PREFIX = "kernels-"
+
+_config: Any = numba.config  # numba fills this module in as it runs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,17 +30,17 @@ def kernel(function: F) -> F:
     here the folder's name has a digest of every kernel source. Where no private folder can be had, nothing is cached.
     With NUMBA_DISABLE_JIT=1 the function comes back as it is.
     """
-    if config.DISABLE_JIT:
+    if _config.DISABLE_JIT:
         return function
     folder = cache_folder(Path(__file__).parent)
-    if folder is None:
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(folder)
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(folder or "")
     try:
-        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        # error_model: a division by zero is no exception, which lets float divisions be vectorised
+        compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(function)
     finally:
-        config.CACHE_DIR = before
+        _config.CACHE_DIR = before
+    return compiled  # type: ignore[no-any-return]
 
 
 @functools.cache
@@ -48,7 +50,7 @@ def cache_folder(sources: Path) -> Path | None:
     It lies in NUMBA_CACHE_DIR if that is set, else in the user's cache folder. Numba's cache files are pickles, so a
     folder that belongs to someone else is not used, and there is no fallback to a shared place like /tmp.
     """
-    base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache() / "intsim"
+    base = Path(_config.CACHE_DIR) if _config.CACHE_DIR else user_cache() / "intsim"
     folder = base / f"{_PREFIX}{digest(sources)}"
     try:
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,9 +81,7 @@ def prune(folder: Path) -> None:
 
     A process that still runs from a deleted folder recompiles or recreates it: losing a cache is never an error.
     """
-    others = [
-        p for p in folder.parent.glob(f"{_PREFIX}*") if p != folder and p.is_dir() and not p.is_symlink()
-    ]
+    others = [p for p in folder.parent.glob(f"{_PREFIX}*") if p != folder and p.is_dir() and not p.is_symlink()]
     for old in sorted(others, key=_last_use, reverse=True)[KEEP - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
 

@@ -53,8 +53,7 @@ def aligned_sum(
 ) -> Array:
     """((a - a_zero) << a_shift) + sign * ((b - b_zero) << b_shift), i32 where that holds it, else i64."""
     largest = sum(
-        max(map(abs, extremes(x, zero))) << shift
-        for x, zero, shift in ((a, a_zero, a_shift), (b, b_zero, b_shift))
+        max(map(abs, extremes(x, zero))) << shift for x, zero, shift in ((a, a_zero, a_shift), (b, b_zero, b_shift))
     )
     if largest > INT64_HIGH:
         raise ValueError(f"codes shifted left by {a_shift} and {b_shift} bits may leave int64: use the spec")

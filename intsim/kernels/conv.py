@@ -44,12 +44,15 @@ def conv(
 ) -> tuple[Array, Array | None]:
     """The accumulators i32|i64[N, O, (H,) W], and where they overflowed, bool of that shape (None without check).
 
-    acc[n, o, y, x] = sum over c, i, j of (x[n, g + c, y*s + i*d - p, …] - x_zero) * (w[o, c, i, j] - w_zero[o]) + bias[o]
-    x: integers [N, C, (H,) W]. w: integers [O, C / groups, (KH,) KW]. w_zero, bias: scalar or [O]. pads: begins, ends.
+    acc[n, o, y, x] = sum over c, i, j of (x[n, g + c, y*s + i*d - p, …] - x_zero) * (w[o, c, i, j] - w_zero[o])
+                      + bias[o]
+    x: integers [N, C, (H,) W]. w: integers [O, C / groups, (KH,) KW]. w_zero, bias: scalar or [O]. pads: begins,
+    then ends. accumulate: "int32" or "int64", the width of the sums on the way to the accumulator.
     overflow: `wrap`: two's complement, overflowed where the exact sum is outside; `saturate`: clamped after each
-    addition (channel, row, column, then bias), overflowed where one was; `trap`: as `wrap`, the caller raises.
-    check=False: the caller knows that no sum leaves the range (or asks for `wrap` and not for where): any order will do.
-    accumulate: "int32" is the faster and right if no exact sum leaves int32, or if accumulator_bits <= 32 without check.
+    addition (channel, row, column, then bias), overflowed where one was; `trap`: as `wrap`, and the caller raises.
+    check=False: the caller knows that no sum leaves the range (or asks for `wrap` and not for where), so that any
+    order will do. accumulate="int32" is the faster, and right if no exact sum leaves int32, or if
+    accumulator_bits <= 32 and check=False.
     Raises ValueError where int64 does not hold the exact sums (operands of 32 bits).
     """
     if x.ndim == 3:
@@ -85,35 +88,24 @@ def conv(
     if acc.size == 0:
         return acc, over if check else None
 
-    channels = x.shape[1]
-    plane_size = prod(plane) * len(phases)
+    source = contiguous(x)
     centred = centred_dtype(*x_range)
-    at_once = max(1, PASS_BYTES // (channels * plane_size * np.dtype(centred).itemsize))
+    image_bytes = x.shape[1] * len(phases) * prod(plane) * np.dtype(centred).itemsize
+    at_once = max(1, PASS_BYTES // image_bytes)
+    group = (outputs // groups, x.shape[1] // groups * len(phases) * prod(plane))
     rows = _saturating_rows if ordered else _rows
-    group = (outputs // groups, channels // groups * plane_size)
-    x = contiguous(x)
+    parameters = (offsets, weights, sums, group, plane[1], accumulator_bits, *limits(accumulator_bits, True), check)
+
+    def run_pass(part: slice) -> None:
+        images = source[part]
+        planes = np.empty((len(images) * x.shape[1], len(phases), *plane), centred)
+        lines = images.reshape(-1, *x.shape[2:])
+        pool(lambda start, stop: _spread(lines, x_zero, phases, strides, pads[:2], planes, start, stop), len(planes))
+        flat, out, flags = planes.reshape(len(images), -1), acc[part], over[part]
+        pool(lambda start, stop: rows(flat, *parameters, out, flags, start, stop), len(images) * outputs)
+
     for first in range(0, images, at_once):
-        part = slice(first, min(first + at_once, images))
-        planes = np.empty(((part.stop - first) * channels, len(phases), *plane), centred)
-        source = x[part].reshape(-1, *x.shape[2:])
-        pool(
-            lambda start, stop: _spread(source, x_zero, phases, strides, pads[:2], planes, start, stop),
-            len(planes),
-        )
-        flat = planes.reshape(part.stop - first, -1)
-        args = (
-            flat,
-            offsets,
-            weights,
-            sums,
-            group,
-            plane[1],
-            accumulator_bits,
-            *limits(accumulator_bits, True),
-            check,
-        )
-        a, o = acc[part], over[part]
-        pool(lambda start, stop: rows(*args, a, o, start, stop), (part.stop - first) * outputs)
+        run_pass(slice(first, first + at_once))
     return acc, over if check else None
 
 
@@ -131,8 +123,7 @@ def _geometry(
     (y, x) lies at y * width + x, and the tap adds a constant. Between the rows a few sums are computed in vain.
     """
     height, width = (
-        (x[2 + d] + pads[d] + pads[2 + d] - dilations[d] * (w[2 + d] - 1) - 1) // strides[d] + 1
-        for d in (0, 1)
+        (x[2 + d] + pads[d] + pads[2 + d] - dilations[d] * (w[2 + d] - 1) - 1) // strides[d] + 1 for d in (0, 1)
     )
     taps = [(i * dilations[0], j * dilations[1]) for i in range(w[2]) for j in range(w[3])]
     phases = sorted({(i % strides[0], j % strides[1]) for i, j in taps})
@@ -142,9 +133,7 @@ def _geometry(
     )
     within = np.array(
         [
-            phases.index((i % strides[0], j % strides[1])) * prod(plane)
-            + i // strides[0] * plane[1]
-            + j // strides[1]
+            phases.index((i % strides[0], j % strides[1])) * prod(plane) + i // strides[0] * plane[1] + j // strides[1]
             for i, j in taps
         ],
         np.int64,
@@ -155,9 +144,7 @@ def _geometry(
 
 
 @kernel
-def _spread(
-    x: Any, zero: Any, phases: Any, strides: Any, pads: Any, planes: Any, start: Any, stop: Any
-) -> None:
+def _spread(x: Any, zero: Any, phases: Any, strides: Any, pads: Any, planes: Any, start: Any, stop: Any) -> None:
     """planes[r, p, i, j] = x[r, i*stride + phase - pad, …] - zero, and 0 outside the image."""
     height, width = x.shape[1], x.shape[2]
     for row in range(start, stop):

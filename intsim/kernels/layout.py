@@ -36,9 +36,7 @@ def channel_rows(x: Array, axis: int, *parameters: Array) -> tuple[Array, list[A
     channels = max(len(p) for p in parameters)
     axis %= max(x.ndim, 1)
     if channels > 1 and x.shape[axis] != channels:
-        raise ValueError(
-            f"axis {axis} of shape {x.shape} must have length {channels}, one entry per parameter"
-        )
+        raise ValueError(f"axis {axis} of shape {x.shape} must have length {channels}, one entry per parameter")
     outer = axis + 1 if channels > 1 else min(2, x.ndim - 1)
     rows = contiguous(x).reshape(prod(x.shape[:outer]), prod(x.shape[outer:]))
     return rows, [contiguous(np.broadcast_to(p, channels)) for p in parameters]

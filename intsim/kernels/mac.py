@@ -38,9 +38,7 @@ def add_rows(acc: Any, rows: Any, offsets: Any, weights: Any) -> None:
 
 
 @kernel
-def add_rows_saturating(
-    acc: Any, clamped: Any, rows: Any, offsets: Any, weights: Any, low: Any, high: Any
-) -> None:
+def add_rows_saturating(acc: Any, clamped: Any, rows: Any, offsets: Any, weights: Any, low: Any, high: Any) -> None:
     """acc[i] = clamp(acc[i] + weights[k] * rows[offsets[k] + i], low, high) for k in order; int64.
 
     clamped[i] becomes True where a sum was clamped.
@@ -56,7 +54,7 @@ def add_rows_saturating(
 
 
 def extremes(x: Array, zero: Any) -> tuple[int, int]:
-    """Bounds of x - zero: of the dtype for 8 and 16 bits, of the data for more (there the dtype would prove nothing)."""
+    """Bounds of x - zero: by the dtype for 8 and 16 bits, by the data for more, where the dtype would prove little."""
     if x.dtype.itemsize <= 2:
         info = np.iinfo(x.dtype)
         low, high = int(info.min), int(info.max)

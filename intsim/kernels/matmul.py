@@ -78,9 +78,7 @@ def matmul(
 def _result_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """numpy.matmul's: a vector's axis is left out. ValueError where the lengths of the sum differ."""
     if a[-1] != b[max(len(b) - 2, 0)]:
-        raise ValueError(
-            f"cannot multiply shapes {a} and {b}: the sum has lengths {a[-1]} and {b[max(len(b) - 2, 0)]}"
-        )
+        raise ValueError(f"cannot multiply shapes {a} and {b}: the sum has lengths {a[-1]} and {b[max(len(b) - 2, 0)]}")
     outer = np.broadcast_shapes(a[:-2], b[:-2])
     return (*outer, *(a[-2:-1] if len(a) > 1 else ()), *(b[-1:] if len(b) > 1 else ()))
 

@@ -32,7 +32,7 @@ def requantize(
     Raises ValueError for 64 unsigned bits (the kernels compute in int64).
     """
     shifts, zeros = per_channel(shift), per_channel(zero_point)
-    rows, (shifts, zeros) = channel_rows(_widen(acc), axis, shifts, zeros)
+    rows, (shifts, zeros) = channel_rows(widen(acc), axis, shifts, zeros)
     excess = np.maximum(shifts - MAX_SHIFT, 0)
     if excess.any():
         rows = fold(rows.astype(np.int64), np.resize(excess, (len(rows), 1)))
@@ -40,9 +40,7 @@ def requantize(
     right = np.clip(shifts, 0, MAX_SHIFT)
     terms = np.array([shift_terms(rounding, int(s)) for s in right], np.int64)
     left = np.maximum(-shifts, 0)
-    window = np.array(
-        [_window(low, high, int(z), int(k)) for z, k in zip(zeros, left, strict=True)], np.int64
-    )
+    window = np.array([_window(low, high, int(z), int(k)) for z, k in zip(zeros, left, strict=True)], np.int64)
     left = np.minimum(left, 63)
     out = np.empty(rows.shape, code_dtype(bits, signed))
     pool(
@@ -52,7 +50,7 @@ def requantize(
     return out.reshape(acc.shape)
 
 
-def _widen(acc: Array) -> Array:
+def widen(acc: Array) -> Array:
     """acc in int32 or int64, so that the loop is compiled for two input dtypes and not for eight."""
     if acc.dtype == np.uint64:
         if acc.size and acc.max() > np.iinfo(np.int64).max:

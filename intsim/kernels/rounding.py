@@ -27,9 +27,10 @@ MAX_SHIFT = 62
 
 
 def shift_terms(rounding: str, shift: int) -> tuple[int, int, int]:
-    """What is added to v before `v >> shift` so that it rounds by the rule: (always, if v < 0, if v >> shift is odd).
+    """What is added to v before `v >> shift` so that it rounds by the rule.
 
-    half_even: half less one, and one more where the floor is odd, so that only there a tie goes up.
+    Three terms: one always, one if v < 0, one if v >> shift is odd. half_even: half less one, and one more where the
+    floor is odd, so that a tie goes up only there.
     """
     if shift == 0:
         return 0, 0, 0
@@ -59,10 +60,10 @@ def shift_right(v: Any, shift: Any, always: Any, negative: Any, odd: Any) -> Any
 
 
 def fold(v: Array, shift: Array) -> Array:
-    """v >> shift with its lowest bit set where a one was shifted out: a later shift by 2 or more rounds as v would."""
+    """v >> shift, int64, its lowest bit set where a one was shifted out: shifted by 2 or more yet, it rounds as v."""
     shift = np.minimum(shift, 63)
     lost = v & ((np.int64(1) << shift) - 1)
-    return (v >> shift) | (lost != 0)
+    return np.asarray((v >> shift) | (lost != 0))
 
 
 @kernel

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels._jit import kernel
+from intsim.kernels.layout import Array
 
 INT64_LOW, INT64_HIGH = -(1 << 63), (1 << 63) - 1
 
@@ -14,11 +15,20 @@ INT64_LOW, INT64_HIGH = -(1 << 63), (1 << 63) - 1
 def limits(bits: int, signed: bool, narrow: bool = False) -> tuple[int, int]:
     """The lowest and the highest code. The kernels compute in int64, so 64 unsigned bits are a ValueError."""
     if not 1 <= bits <= 64 - (not signed):
-        raise ValueError(
-            f"kernels hold 1 to {64 - (not signed)} {'' if signed else 'un'}signed bits, not {bits!r}"
-        )
+        raise ValueError(f"kernels hold 1 to {64 - (not signed)} {'' if signed else 'un'}signed bits, not {bits!r}")
     high = (1 << (bits - signed)) - 1
     return (-high - 1 + narrow if signed else 0), high
+
+
+def float_limits(
+    bits: int, signed: bool, narrow: bool = False, zeros: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """low - zero and high - zero as float32[channels], and the zeros; exact, so ValueError for more than 24 bits."""
+    if bits > 24:
+        raise ValueError(f"float32 holds codes of at most 24 bits, not {bits!r}")
+    zeros = np.zeros(1, np.int64) if zeros is None else zeros
+    low, high = limits(bits, signed, narrow)
+    return (low - zeros).astype(np.float32), (high - zeros).astype(np.float32), zeros
 
 
 def code_dtype(bits: int, signed: bool) -> np.dtype[Any]:
