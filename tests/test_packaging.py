@@ -1,0 +1,156 @@
+"""What is shipped, what it asks for, and that the import rules really refuse what they forbid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+MADE = shutil.ignore_patterns(
+    ".git", ".venv", ".*_cache", "__pycache__", "*.egg-info", "build", "dist", ".hypothesis"
+)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository's files, so that a build leaves nothing behind in the real one."""
+    copy = tmp_path_factory.mktemp("tree") / "intsim"
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=MADE)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def sdist(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution."""
+    output = tmp_path_factory.mktemp("sdist")
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(output)!r})"
+    run([sys.executable, "-c", build], tree)
+    [archive] = output.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution as an index's users would."""
+    output = tmp_path_factory.mktemp("wheel")
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(output)]
+    run([sys.executable, "-m", "pip", "wheel", *options, str(sdist)], output)
+    [archive] = output.iterdir()
+    return archive
+
+
+def run(command: list[str], folder: Path) -> str:
+    """What the command prints, run in the folder; it must succeed."""
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def names_in(wheel: Path) -> set[str]:
+    """The files that the wheel installs, its own metadata left out."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def test_the_link_is_relative_and_leads_to_the_kernels() -> None:
+    assert (ROOT / "kernels").readlink() == Path("intsim/kernels")
+
+
+def test_the_wheel_owns_intsim_and_no_other_top_level_name(wheel: Path) -> None:
+    assert {name.split("/")[0] for name in names_in(wheel)} == {"intsim"}
+
+
+def test_the_wheel_holds_every_module_and_all_data(wheel: Path, tree: Path) -> None:
+    files = {p.relative_to(tree).as_posix() for p in (tree / "intsim").rglob("*") if p.is_file()}
+    assert names_in(wheel) == files
+    assert {"intsim/kernels/conv.py", "intsim/spec/conv.py", "intsim/py.typed"} <= files
+    assert {Path(name).suffix for name in files if name.startswith("intsim/demo/")} >= {".onnx", ".npz"}
+
+
+def test_the_wheel_installs_the_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [entry] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        assert archive.read(entry).decode().split("\n")[:2] == ["[console_scripts]", "intsim = intsim.cli:main"]
+
+
+def test_the_source_distribution_keeps_the_link(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        behind = [member for member in archive if member.name.split("/")[1:2] == ["kernels"]]
+    assert [(member.issym(), member.linkname) for member in behind] == [(True, "intsim/kernels")]
+
+
+def test_the_source_distribution_holds_what_the_tests_need(sdist: Path, tree: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        held = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    for folder in ("golden", "tests", "tools"):
+        assert {p.relative_to(tree).as_posix() for p in (tree / folder).rglob("*") if p.is_file()} <= held
+    assert {"Makefile", "constraints.txt", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= held
+
+
+def requirements(name: str, extra: str = "") -> Iterator[Requirement]:
+    """What an installed distribution asks for here: without an extra, or with this one."""
+    for line in metadata.requires(name) or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            yield requirement
+
+
+def closure(name: str, extra: str = "") -> set[str]:
+    """The names of everything that installing `name[extra]` installs, as far as it is installed here."""
+    found: set[tuple[str, str]] = set()
+    todo = [(canonicalize_name(name), wanted) for wanted in {"", extra}]
+    while todo:
+        item = todo.pop()
+        if item in found:
+            continue
+        found.add(item)
+        for requirement in requirements(*item):
+            todo += [(canonicalize_name(requirement.name), e) for e in ("", *requirement.extras)]
+    return {name for name, _ in found}
+
+
+def test_the_core_pulls_no_framework() -> None:
+    assert closure("intsim") & {"torch", "onnxruntime", "onnxscript", "matplotlib"} == set()
+    assert closure("intsim", "ort") & {"torch", "onnxruntime"} == {"onnxruntime"}
+    assert closure("intsim", "torch") & {"torch", "onnxruntime"} == {"torch"}
+
+
+def test_every_package_that_make_installs_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pins = {canonicalize_name(name) for name, version in (line.split("==") for line in lines)}
+    assert closure("intsim", "dev") - pins == {"intsim"}
+
+
+def test_the_version_has_an_entry_in_the_change_log() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    _, heading, entry = (ROOT / "CHANGELOG.md").read_text().partition(f"\n## {version}")
+    assert heading and "\n### Changed bits\n" in entry.partition("\n## ")[0]
+
+
+def broken_contracts(tree: Path) -> list[str]:
+    """The import rules that the tree breaks, by name."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
+    done = subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
+    )
+    lines = done.stdout.splitlines()
+    verdicts = [line.rsplit(" ", 1) for line in lines if line.endswith((" KEPT", " BROKEN"))]
+    assert len(verdicts) >= 10, done.stdout + done.stderr
+    assert done.returncode == int(any(verdict == "BROKEN" for _, verdict in verdicts))
+    return [name for name, verdict in verdicts if verdict == "BROKEN"]
+
+
+def test_the_import_rules_are_kept(tree: Path) -> None:
+    assert broken_contracts(tree) == []
