@@ -1,0 +1,68 @@
+"""Checks of parameters: what is wrong ends in OutOfDomain, "X must be …, not …"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intsim.errors import OutOfDomain
+from intsim.formats import ROUNDINGS
+from intsim.spec.integers import Integers, along, as_integers, bounds
+
+
+def integer(value: Any, low: int, high: int, name: str) -> int:
+    """The value as an int within low to high."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__") or not low <= value <= high:
+        raise OutOfDomain(f"{name} must be an integer within {low} to {high}, not {value!r}")
+    return int(value)
+
+
+def integers(values: Any, count: int, low: int, high: int, name: str) -> tuple[int, ...]:
+    """The values as so many ints within low to high."""
+    items = tuple(values) if isinstance(values, Iterable) else ()
+    if len(items) != count:
+        raise OutOfDomain(f"{name} must be {count} integers, not {values!r}")
+    return tuple(integer(v, low, high, name) for v in items)
+
+
+def flag(value: Any, name: str) -> bool:
+    """The value as a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise OutOfDomain(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def one_of(value: Any, known: tuple[str, ...], name: str) -> str:
+    """The value, a name among those known."""
+    if not isinstance(value, str) or value not in known:
+        raise OutOfDomain(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    return value
+
+
+def rounding(value: Any) -> str:
+    """The value, the name of a rounding rule."""
+    return one_of(value, ROUNDINGS, "rounding")
+
+
+def code_range(bits: Any, signed: Any, narrow: Any = False) -> tuple[int, int]:
+    """The lowest and the highest code of a width; narrow leaves out the lowest signed one."""
+    bits, signed, narrow = integer(bits, 1, 64, "bits"), flag(signed, "signed"), flag(narrow, "narrow")
+    return (-(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+
+
+def axis(value: Any, rank: int, name: str = "axis") -> int:
+    """The axis counted from the front, of an array with so many axes."""
+    return integer(value, -rank, rank - 1, name) % rank
+
+
+def channelwise(
+    values: npt.ArrayLike, position: int | None, shape: tuple[int, ...], low: int, high: int, name: str
+) -> Integers:
+    """Integers within low to high that broadcast against `shape`; one per channel lies along the axis `position`."""
+    array = as_integers(values, name)
+    for value in bounds(array) if array.size else ():
+        integer(value, low, high, name)
+    return along(array, None if position is None else integer(position, -64, 63, "axis"), shape, name)
