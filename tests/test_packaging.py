@@ -18,9 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-MADE = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", "__pycache__", "*.egg-info", "build", "dist", ".hypothesis"
-)
+MADE = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "*.egg-info", "build", "dist", ".hypothesis")
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +140,7 @@ def test_the_version_has_an_entry_in_the_change_log() -> None:
 def broken_contracts(tree: Path) -> list[str]:
     """The import rules that the tree breaks, by name."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
-    done = subprocess.run(
-        command, cwd=tree, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
-    )
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
     lines = done.stdout.splitlines()
     verdicts = [line.rsplit(" ", 1) for line in lines if line.endswith((" KEPT", " BROKEN"))]
     assert len(verdicts) >= 10, done.stdout + done.stderr
@@ -154,3 +150,69 @@ def broken_contracts(tree: Path) -> list[str]:
 
 def test_the_import_rules_are_kept(tree: Path) -> None:
     assert broken_contracts(tree) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "contract"),
+    [
+        ("formats", "import intsim.graph", "a module imports only what lies below it"),
+        ("importers/__init__", "import intsim.lowering", "a module imports only what lies below it"),
+        ("vectors/manifest", "import intsim.comparison", "a module imports only what lies below it"),
+        ("left_out", "import intsim.errors", "a module imports only what lies below it"),
+        ("kernels/rounding", "import intsim.formats", "kernels know nothing but each other"),
+        ("spec/rounding", "import intsim.graph", "spec, the definition, knows formats, float islands and errors only"),
+        ("spec/rounding", "import intsim.kernels.rounding", "kernels are for plan and engine"),
+        ("comparison/differences", "def f(): import intsim.kernels", "kernels are for plan and engine"),
+        ("cli/run", "import intsim.spec.rounding", "spec is for reference"),
+        (
+            "importers/__init__",
+            "import intsim.target",
+            "target is for lowering and what is above it, never for importers",
+        ),
+        ("quantization/__init__", "import intsim.engine", "engine and reference are for model and comparison"),
+        ("plan/choose", "import numba", "numba is for kernels"),
+        ("graph", "import onnx", "onnx is for importers, comparison and quantization"),
+        ("quantization/__init__", "import torch", "torch is for comparison"),
+        ("importers/__init__", "import onnxruntime", "onnxruntime is for comparison and quantization"),
+        ("cli/run", "import matplotlib.pyplot", "matplotlib and jinja2 are for report"),
+        ("model", "import rich.table", "click and rich are for cli"),
+    ],
+)
+def test_a_forbidden_import_is_refused(tree: Path, module: str, statement: str, contract: str) -> None:
+    file = tree / "intsim" / f"{module}.py"
+    before = file.read_text() if file.exists() else None
+    file.write_text(f"{before or ''}\n{statement}\n")
+    try:
+        assert contract in broken_contracts(tree)
+    finally:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_text(before)
+
+
+@pytest.mark.parametrize(
+    "statement", ["import kernels", "import pickle", "import torch", "from intsim.kernels import conv"]
+)
+def test_ruff_refuses_it_at_the_top_of_a_module(tree: Path, statement: str) -> None:
+    command = [
+        Path(sys.executable).with_name("ruff"),
+        "check",
+        "--no-cache",
+        "--select",
+        "TID",
+        "--output-format",
+        "concise",
+    ]
+    source = f"from __future__ import annotations\n\n{statement}\n"
+    options = ["--stdin-filename", "intsim/plan/bad.py", "-"]
+    done = subprocess.run([*command, *options], cwd=tree, input=source, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "TID25" in done.stdout
+
+
+def test_ruff_does_not_follow_the_link(tree: Path) -> None:
+    files = run([str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "--show-files"], tree).splitlines()
+    behind = {Path(name).relative_to(tree).parts[0] for name in files}
+    assert "intsim" in behind
+    assert "kernels" not in behind
