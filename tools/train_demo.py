@@ -296,7 +296,7 @@ def codes(pixels: Tensor) -> npt.NDArray[np.int8]:
     show_default=True,
     help="Folder of the four IDX files (Debian package dataset-fashion-mnist).",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=24, show_default=True, help="About 15 s each.")
+@click.option("--epochs", type=click.IntRange(min=1), default=24, show_default=True, help="About 20 s each.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
