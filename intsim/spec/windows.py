@@ -35,8 +35,11 @@ class Windows:
 
     def padded(self, x: npt.NDArray[Any], fill: Any) -> npt.NDArray[Any]:
         """x[..., *image] with `fill` around it, so far that every window lies inside."""
-        leading = [(0, 0)] * (x.ndim - len(self.image))
-        return np.pad(x, leading + list(map(self._pads, range(len(self.image)))), constant_values=fill)
+        leading = x.shape[: x.ndim - len(self.image)]
+        around = np.full(leading + tuple(map(self._padded_length, range(len(self.image)))), fill, x.dtype)
+        inside: tuple[Any, ...] = (..., *(slice(b, b + n) for b, n in zip(self.before, self.image, strict=True)))
+        around[inside] = x
+        return around
 
     def taps(self, padded: npt.NDArray[Any]) -> Iterator[tuple[tuple[int, ...], npt.NDArray[Any]]]:
         """For each kernel position, row by row: the position, and that element of every window, [..., *output]."""
@@ -46,9 +49,9 @@ class Windows:
             cut: tuple[Any, ...] = (..., *map(slice, starts, ends, self.strides))
             yield position, padded[cut]
 
-    def _pads(self, axis: int) -> tuple[int, int]:
-        end = (self.output[axis] - 1) * self.strides[axis] + self.dilations[axis] * (self.kernel[axis] - 1) + 1
-        return self.before[axis], max(self.after[axis], end - self.before[axis] - self.image[axis])
+    def _padded_length(self, axis: int) -> int:
+        span = (self.output[axis] - 1) * self.strides[axis] + self.dilations[axis] * (self.kernel[axis] - 1) + 1
+        return max(self.before[axis] + self.image[axis] + self.after[axis], span)
 
 
 def windows(
