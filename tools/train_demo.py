@@ -190,9 +190,7 @@ def predict(network: Network, pixels: Tensor) -> npt.NDArray[np.float32]:
 def predict_onnx(path: Path, pixels: Tensor) -> npt.NDArray[np.float32]:
     """The logits of the ONNX file in ONNX Runtime, f32[N, 10]."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    parts = [
-        session.run(["logits"], {"image": to_real(part).numpy()})[0] for part in torch.split(pixels, 500)
-    ]
+    parts = [session.run(["logits"], {"image": to_real(part).numpy()})[0] for part in torch.split(pixels, 500)]
     return np.concatenate(parts)
 
 
