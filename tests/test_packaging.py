@@ -49,6 +49,11 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return archive
 
 
+def script(name: str) -> str:
+    """The path of a command of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
 def run(command: list[str], folder: Path) -> str:
     """What the command prints, run in the folder; it must succeed."""
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -139,7 +144,7 @@ def test_the_version_has_an_entry_in_the_change_log() -> None:
 
 def broken_contracts(tree: Path) -> list[str]:
     """The import rules that the tree breaks, by name."""
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
+    command = [script("lint-imports"), "--no-logo", "--no-cache"]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
     lines = done.stdout.splitlines()
     verdicts = [line.rsplit(" ", 1) for line in lines if line.endswith((" KEPT", " BROKEN"))]
@@ -196,7 +201,7 @@ def test_a_forbidden_import_is_refused(tree: Path, module: str, statement: str, 
 )
 def test_ruff_refuses_it_at_the_top_of_a_module(tree: Path, statement: str) -> None:
     command = [
-        Path(sys.executable).with_name("ruff"),
+        script("ruff"),
         "check",
         "--no-cache",
         "--select",
@@ -212,7 +217,7 @@ def test_ruff_refuses_it_at_the_top_of_a_module(tree: Path, statement: str) -> N
 
 
 def test_ruff_does_not_follow_the_link(tree: Path) -> None:
-    files = run([str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "--show-files"], tree).splitlines()
+    files = run([script("ruff"), "check", "--no-cache", "--show-files"], tree).splitlines()
     behind = {Path(name).relative_to(tree).parts[0] for name in files}
     assert "intsim" in behind
     assert "kernels" not in behind
