@@ -70,5 +70,6 @@ def aligned_sum(
 
 @kernel
 def _elements(a: Any, b: Any, factors: Any, zeros: Any, out: Any, start: Any, stop: Any) -> None:
-    for i in range(start, stop):
+    a, b, out = a[start:stop], b[start:stop], out[start:stop]
+    for i in range(out.shape[0]):
         out[i] = (np.int64(a[i]) - zeros[0]) * factors[0] + (np.int64(b[i]) - zeros[1]) * factors[1]

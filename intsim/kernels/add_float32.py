@@ -50,6 +50,7 @@ def add_float32(
 def _elements(
     a: Any, b: Any, a_ratio: Any, b_ratio: Any, k: Any, low: Any, high: Any, out: Any, start: Any, stop: Any
 ) -> None:
-    for i in range(start, stop):
+    a, b, out = a[start:stop], b[start:stop], out[start:stop]
+    for i in range(out.shape[0]):
         total = fma(np.float32(a[i]), a_ratio, fma(np.float32(b[i]), b_ratio, k))
         out[i] = np.int64(clamp(np.rint(total), low, high))

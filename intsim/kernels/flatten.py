@@ -1,13 +1,14 @@
-"""flatten: two axes out of many."""
+"""Two axes out of many."""
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
 
-import numpy as np
+from intsim.kernels.layout import Array
+from intsim.kernels.parallel import Sharing, run_all
 
 
-def flatten(x: np.ndarray[Any, Any], *, axis: int, pool: object = None) -> np.ndarray[Any, Any]:
-    """x as two axes, split before `axis`; a view where the memory allows."""
-    rows = int(np.prod(x.shape[:axis], dtype=np.int64))
-    return x.reshape(rows, x.size // rows) if rows else x.reshape(rows, int(np.prod(x.shape[axis:])))
+def flatten(x: Array, *, axis: int, pool: Sharing = run_all) -> Array:
+    """x's elements as [product of the lengths before axis, product of the others] (ONNX Flatten). pool: not used."""
+    outer = axis + x.ndim if axis < 0 else axis
+    return x.reshape(prod(x.shape[:outer]), prod(x.shape[outer:]))

@@ -43,4 +43,8 @@ def _llvm_fma(context: Any, a: Any, b: Any, c: Any) -> Any:
 def _fma(a: Any, b: Any, c: Any) -> Callable[..., Any] | None:
     if not a == b == c == types.float32:
         return None
-    return lambda a, b, c: _llvm_fma(a, b, c)  # type: ignore[call-arg]
+
+    def compiled(a: Any, b: Any, c: Any) -> Any:
+        return _llvm_fma(a, b, c)  # type: ignore[call-arg]
+
+    return compiled

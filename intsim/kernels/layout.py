@@ -50,5 +50,9 @@ def flat_pair(a: Array, b: Array) -> tuple[Array, Array, tuple[int, ...]]:
 
 
 def share_elements(pool: Sharing, run: Run, size: int) -> None:
-    """run(start, stop) over ranges of elements, shared out in whole blocks."""
+    """run(start, stop) over ranges of elements, shared out in whole blocks.
+
+    A loop then cuts its range out first and counts from 0: with a start of unknown sign each index would be tested for
+    being negative, and nothing would be vectorised.
+    """
     pool(lambda start, stop: run(start * BLOCK, min(stop * BLOCK, size)), -(-size // BLOCK))

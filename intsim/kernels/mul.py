@@ -57,5 +57,6 @@ def mul(
 
 @kernel
 def _elements(a: Any, b: Any, a_zero: Any, b_zero: Any, out: Any, start: Any, stop: Any) -> None:
-    for i in range(start, stop):
+    a, b, out = a[start:stop], b[start:stop], out[start:stop]
+    for i in range(out.shape[0]):
         out[i] = (np.int64(a[i]) - a_zero) * (np.int64(b[i]) - b_zero)

@@ -58,7 +58,8 @@ def _elements(
     start: Any,
     stop: Any,
 ) -> None:
-    for i in range(start, stop):
+    a, b, out = a[start:stop], b[start:stop], out[start:stop]
+    for i in range(out.shape[0]):
         product = (np.int64(a[i]) - a_zero) * (np.int64(b[i]) - b_zero)
         scaled = np.float32(product) * factor
         out[i] = np.int64(clamp(np.rint(scaled + zero), low, high))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,14 @@ def divide(n: Any, d: Any, rule: Any) -> Any:
     if rule == 3:
         return floor + (n > 0)
     return floor + (n < 0)
+
+
+def require_quotient(elements: tuple[int, int], counts: tuple[int, ...], shift: int) -> None:
+    """Raise ValueError where int64 might not hold both terms of sum / (count * 2**shift), or the sum of two of them.
+
+    elements: bounds of what is summed; count: at most the product of counts.
+    """
+    count = prod(counts)
+    sums = count * max(map(abs, elements))
+    if max(sums << max(-shift, 0), count << max(shift, 0)) >= 1 << 62:
+        raise ValueError(f"sums of {count} elements over 2**{shift} may leave int64: use the spec")
