@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -146,8 +147,7 @@ def broken_contracts(tree: Path) -> list[str]:
     """The import rules that the tree breaks, by name."""
     command = [script("lint-imports"), "--no-logo", "--no-cache"]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
-    lines = done.stdout.splitlines()
-    verdicts = [line.rsplit(" ", 1) for line in lines if line.endswith((" KEPT", " BROKEN"))]
+    verdicts = re.findall(r"^(.+) (KEPT|BROKEN)(?: \(\d+ ignored imports?\))?$", done.stdout, re.MULTILINE)
     assert len(verdicts) >= 10, done.stdout + done.stderr
     assert done.returncode == int(any(verdict == "BROKEN" for _, verdict in verdicts))
     return [name for name, verdict in verdicts if verdict == "BROKEN"]
