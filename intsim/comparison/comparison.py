@@ -109,7 +109,7 @@ class Comparison:
 
     def rows(self, *, all_layers: bool = True) -> list[tuple[str, ...]]:
         """The cells of the table: tensor, op, elements, mismatches, local, largest, histogram, first, causes."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for layer in self.layers:
             if not (all_layers or layer.mismatches):
                 continue

@@ -46,7 +46,7 @@ class TorchTwin:
         feeds: graph input -> float32 reals, or codes where the input itself is coded.
         """
         torch, graph = self.torch, self.graph
-        reals: dict[str, torch.Tensor] = dict(self.constants)
+        reals: dict[str, Any] = dict(self.constants)
         results: dict[str, Array] = {}
         for name, x in feeds.items():
             format = graph.format(name)
@@ -136,15 +136,8 @@ def _ops(torch: Any) -> Mapping[str, Callable[..., Any]]:
         if not a["ceil_mode"]:
             return x
         extra = []
-        for length, k, s, d, begin, total in zip(
-            x.shape[2:],
-            a["kernel"],
-            a["strides"],
-            a["dilations"],
-            a["pads"][: x.ndim - 2],
-            (x.shape[2 + i] - a["pads"][x.ndim - 2 + i] for i in range(x.ndim - 2)),
-            strict=True,
-        ):
+        inside = [n - end for n, end in zip(x.shape[2:], a["pads"][x.ndim - 2 :], strict=True)]
+        for length, k, s, d, total in zip(x.shape[2:], a["kernel"], a["strides"], a["dilations"], inside, strict=True):
             reach = (k - 1) * d + 1
             count = -(-(length - reach) // s) + 1
             count -= (count - 1) * s >= total  # a window must start in the image or its leading pad

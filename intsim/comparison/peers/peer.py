@@ -1,0 +1,51 @@
+"""Peer: the interface of what a model is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from intsim.errors import UnusableInput
+from intsim.graph import Graph
+from intsim.result import Result
+
+Array = np.ndarray[Any, Any]
+
+
+class Peer(Protocol):
+    """Gives the peer's tensors. name: how the tables call it. floating: it computes in float, so roundings differ."""
+
+    name: str
+    floating: bool
+
+    def tensors(self, inputs: Mapping[str, Array], first_image: int) -> Mapping[str, Array]:
+        """Codes (integer dtypes) by ONNX tensor name for one chunk of the inputs, which starts at first_image."""
+        ...
+
+
+def all_codes(result: Result) -> dict[str, Array]:
+    """The codes of every tensor that was tapped for them."""
+    return {name: tap.codes for name, tap in result.taps.items() if tap.codes is not None}
+
+
+def as_reals(graph: Graph, codes_of: Mapping[str, str], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What a float peer is fed: float32 reals for a real input (codes are dequantized), codes for a coded one.
+
+    codes_of: graph input -> the value that holds its codes (Lowered.inputs).
+    Errors: UnusableInput where codes are given and several quantizers read that input.
+    """
+    feeds = {}
+    for name, x in inputs.items():
+        own = graph.format(name)
+        if own is not None:
+            feeds[name] = x.astype(own.dtype, copy=False)
+        elif x.dtype.kind in "iu":
+            format = graph.format(codes_of[name])
+            if format is None:
+                raise UnusableInput(f"input {name!r} has several quantizers, so codes do not say its reals; give reals")
+            feeds[name] = format.real(x)
+        else:
+            feeds[name] = x.astype(np.float32, copy=False)
+    return feeds

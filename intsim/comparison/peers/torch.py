@@ -1,0 +1,82 @@
+"""The peer `torch`: a PyTorch fake-quant twin of the graph, or an exported program (`torch:FILE.pt2`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intsim.comparison.peers.peer import as_reals
+from intsim.comparison.torch_twin import TorchTwin, import_torch
+from intsim.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from intsim.model import Model
+
+Array = np.ndarray[Any, Any]
+
+
+class TwinPeer:
+    """The codes of the fake-quant twin."""
+
+    name = "torch fake-quant"
+    floating = True
+
+    def __init__(self, model: Model, threads: int | None) -> None:
+        self.model = model
+        self.twin = TorchTwin(model.graph, threads or 1)
+
+    def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
+        """The codes of every quantized tensor."""
+        values = self.twin.run(as_reals(self.model.graph, self.model.lowered.inputs, inputs))
+        return {name: value for name, value in values.items() if value.dtype.kind in "iu"}
+
+
+class ProgramPeer:
+    """The outputs of an exported PyTorch program, as codes of our output formats, matched by position."""
+
+    floating = True
+
+    def __init__(self, model: Model, path: Path) -> None:
+        torch = import_torch()
+        self.name = path.name
+        self.model = model
+        if not path.is_file():
+            raise UnusableInput(f"{path}: no such file; write it with torch.export.save")
+        try:
+            self.program = torch.export.load(path).module()
+        except Exception as error:
+            raise UnusableInput(f"{path}: not an exported PyTorch program ({_line(error)})") from error
+
+    def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
+        """The codes of the outputs: half_even(real / scale) + zero_point, as the output's quantizer has it."""
+        torch = import_torch()
+        feeds = as_reals(self.model.graph, self.model.lowered.inputs, inputs)
+        operands = [torch.from_numpy(np.ascontiguousarray(feeds[name])) for name in self.model.graph.inputs]
+        try:
+            with torch.no_grad():
+                made = self.program(*operands)
+        except Exception as error:
+            raise UnusableInput(f"{self.name}: cannot run on this input ({_line(error)})") from error
+        reals = list(made) if isinstance(made, (tuple, list)) else [made]
+        outputs = list(self.model.lowered.outputs.values())
+        if len(reals) != len(outputs):
+            raise UnusableInput(f"{self.name}: {len(reals)} outputs, but the model has {len(outputs)}")
+        codes = {}
+        for value, real in zip(outputs, reals, strict=True):
+            format = self.model.lowered.values[value]
+            if format is not None:
+                units = np.rint(real.detach().numpy().astype(np.float64) / np.float64(format.scale[0]))
+                codes[value] = np.clip(units + format.zero_point[0], format.low, format.high).astype(format.dtype)
+        return codes
+
+
+def open_peer(model: Model, argument: str, threads: int | None) -> TwinPeer | ProgramPeer:
+    """The twin, or the program in a .pt2 file. Errors: MissingDependency, UnusableInput, UnsupportedOp."""
+    return ProgramPeer(model, Path(argument)) if argument else TwinPeer(model, threads)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
