@@ -18,7 +18,7 @@ class SdistWithLink(sdist):
     def make_release_tree(self, base_dir: str, files: Sequence[str]) -> None:
         """Adds the link to the tree that becomes the archive."""
         super().make_release_tree(base_dir, files)
-        os.symlink(os.readlink("kernels"), os.path.join(base_dir, "kernels"))
+        os.symlink("intsim/kernels", os.path.join(base_dir, "kernels"))
 
 
 setup(cmdclass={"sdist": SdistWithLink})
