@@ -1,0 +1,364 @@
+"""Concat, Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Slice, Split, Pad and Resize: values move, none changes.
+
+On views of codes and on integer tensors the codes move and keep their format; constants move at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from intsim.formats import Format
+from intsim.importers.builder import Builder, Operand
+from intsim.importers.emit import Importer, emit, view_as
+from intsim.importers.folding import limit, tidy
+from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.tensors import Array
+from intsim.ops import Length, Shape, output_shapes
+
+
+def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any]) -> None:
+    """Add the node that moves the values of the first input; a constant is moved at once."""
+    x = builder.operand(node, 0, "data")
+    shapes = output_shapes(op, attributes, [x.shape], node.name)
+    format = moved_format(node, op, attributes, x, shapes[0])
+    if x.constant is not None:
+        limit(node, max(math.prod(n for n in s if isinstance(n, int)) for s in shapes))
+        for tensor, values in zip(node.outputs, moved(op, attributes, x.constant, shapes), strict=True):
+            operand = Operand(tensor, values.shape, format, x.integer, tidy(values), x.sources)
+            builder.operands[tensor] = operand
+        return
+    x = builder.data(node, 0, "data")
+    emit(builder, node, op, [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
+
+
+def moved_format(node: OnnxNode, op: str, attributes: Mapping[str, Any], x: Operand, shape: Shape) -> Format | None:
+    """The format of the codes of x after the move: its axis moves with them.
+
+    Errors: UnsupportedOp where the channels of a per-channel format are cut, mixed or padded.
+    """
+    format = x.format
+    if format is None or format.axis is None:
+        return format
+    axis = moved_axis(op, attributes, format.axis, x.shape, shape)
+    if axis is None:
+        raise node.unsupported(
+            f"it breaks up axis {format.axis} of {x.name!r}, which is quantized per channel; supported: moves that "
+            "keep that axis whole"
+        )
+    return replace(format, axis=axis)
+
+
+def moved_axis(op: str, attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    """Where an axis is after the move; None where it does not survive whole."""
+    match op:
+        case "Transpose":
+            return list(attributes["perm"]).index(axis)
+        case "Squeeze":
+            gone = [a % len(before) for a in attributes["axes"]]
+            return None if axis in gone else axis - sum(a < axis for a in gone)
+        case "Unsqueeze":
+            new = [a % len(after) for a in attributes["axes"]]
+            return [i for i in range(len(after)) if i not in new][axis]
+        case "Flatten" | "Reshape":
+            return _reshaped_axis(axis, before, after)
+    return axis if len(before) == len(after) and before[axis] == after[axis] else None
+
+
+def _reshaped_axis(axis: int, before: Shape, after: Shape) -> int | None:
+    """The axis of the same length with as many elements before it."""
+    ahead = _known_product(before[:axis])
+    for i in range(len(after)):
+        if ahead is not None and after[i] == before[axis] and _known_product(after[:i]) == ahead:
+            return i
+    return None
+
+
+def _known_product(lengths: Sequence[Length]) -> tuple[int, list[str]] | None:
+    """Product of the known lengths, and the names of the unknown ones."""
+    names = sorted(n for n in lengths if isinstance(n, str))
+    return math.prod(n for n in lengths if isinstance(n, int)), names
+
+
+def moved(op: str, attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    """The outputs of a move of a constant."""
+    match op:
+        case "Transpose":
+            return [x.transpose(attributes["perm"])]
+        case "Slice":
+            index: list[Any] = [slice(None)] * x.ndim
+            for start, end, axis, step in zip(
+                *(attributes[k] for k in ("starts", "ends", "axes", "steps")), strict=True
+            ):
+                # NumPy spells "down to and with index 0" as None.
+                below = step < 0 and end < -x.shape[axis]
+                index[axis] = slice(start, None if below else end, step)
+            return [x[tuple(index)]]
+        case "Split":
+            return np.split(x, np.cumsum(attributes["sizes"])[:-1], axis=attributes["axis"])
+    return [x.reshape([n for n in shapes[0] if isinstance(n, int)])]
+
+
+def flatten(builder: Builder, node: OnnxNode) -> None:
+    """Flatten to a matrix."""
+    x = builder.operand(node, 0, "data")
+    axis = node.integer("axis", 1)
+    move(builder, node, "Flatten", {"axis": axis + len(x.shape) if axis < 0 else axis})
+
+
+def reshape(builder: Builder, node: OnnxNode) -> None:
+    """Reshape. A shape that is computed from unknown lengths becomes numbers, with -1 for the unknown one."""
+    x, target = builder.operand(node, 0, "data"), builder.operand(node, 1, "shape")
+    values = target.reals
+    if values is None or values.dtype.kind not in "iO" or values.ndim != 1:
+        raise node.unsupported(
+            f"input 1 (shape, {node.inputs[1]!r}) must be a constant list of integers, or computed from a Shape"
+        )
+    lengths = tuple(v if isinstance(v, str) else int(v) for v in values)
+    if node.integer("allowzero", 0) and 0 in lengths:
+        raise node.unsupported("allowzero makes an empty tensor; supported: shapes without 0")
+    if any(isinstance(n, str) for n in lengths):
+        (result,) = output_shapes("Reshape", {"shape": lengths}, [x.shape], node.name)
+        lengths = _numbers(node, result, x.shape)
+    move(builder, node, "Reshape", {"shape": lengths})
+
+
+def _numbers(node: OnnxNode, result: Shape, x: Shape) -> tuple[int, ...]:
+    """The shape with -1 for the one unknown length; further ones must be copied (0) from the same place of x."""
+    unknown = [i for i, n in enumerate(result) if not isinstance(n, int)]
+    copied = [i for i in unknown if i < len(x) and result[i] is not None and result[i] == x[i]]
+    free = [i for i in unknown if i not in copied] or copied[:1]
+    if len(free) > 1:
+        raise node.unsupported(f"axes {free} of its shape are unknown; supported: one (fix the model's input shape)")
+    return tuple(n if isinstance(n, int) else -1 if i in free else 0 for i, n in enumerate(result))
+
+
+def transpose(builder: Builder, node: OnnxNode) -> None:
+    """Transpose; without perm the axes are reversed."""
+    rank = len(builder.operand(node, 0, "data").shape)
+    move(builder, node, "Transpose", {"perm": node.integers("perm") or tuple(reversed(range(rank)))})
+
+
+def squeeze(builder: Builder, node: OnnxNode) -> None:
+    """Squeeze; without axes all of length 1."""
+    x = builder.operand(node, 0, "data")
+    axes = builder.integers(node, 1, "axes")
+    if axes is None:
+        if not all(isinstance(n, int) for n in x.shape):
+            raise node.unsupported("without axes, on unknown lengths; supported: a list of axes")
+        axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    move(builder, node, "Squeeze", {"axes": _axes(node, axes, len(x.shape))})
+
+
+def unsqueeze(builder: Builder, node: OnnxNode) -> None:
+    """Unsqueeze."""
+    x = builder.operand(node, 0, "data")
+    axes = builder.integers(node, 1, "axes")
+    if axes is None:
+        raise node.malformed("axes are missing")
+    move(builder, node, "Unsqueeze", {"axes": _axes(node, axes, len(x.shape) + len(axes))})
+
+
+def _axes(node: OnnxNode, axes: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Axes as non-negative numbers."""
+    if any(not -rank <= a < rank for a in axes):
+        raise node.malformed(f"axes {tuple(axes)} are outside a tensor of rank {rank}")
+    return tuple(a % rank for a in axes)
+
+
+def slice_(builder: Builder, node: OnnxNode) -> None:
+    """Slice."""
+    x = builder.operand(node, 0, "data")
+    starts, ends = builder.integers(node, 1, "starts"), builder.integers(node, 2, "ends")
+    if starts is None or ends is None:
+        raise node.malformed("starts or ends are missing")
+    axes = builder.integers(node, 3, "axes") or tuple(range(len(starts)))
+    steps = builder.integers(node, 4, "steps") or (1,) * len(starts)
+    attributes = {"starts": starts, "ends": ends, "axes": _axes(node, axes, len(x.shape)), "steps": steps}
+    move(builder, node, "Slice", attributes)
+
+
+def split(builder: Builder, node: OnnxNode) -> None:
+    """Split; without sizes into equal parts, the last one smaller where it does not divide (opset 18)."""
+    x = builder.operand(node, 0, "data")
+    axis = _axes(node, (node.integer("axis", 0),), len(x.shape))[0]
+    sizes = builder.integers(node, 1, "split")
+    if sizes is None:
+        length, parts = x.shape[axis], len(node.outputs)
+        if not isinstance(length, int):
+            raise node.unsupported(f"of axis {axis}, whose length is unknown; supported: a list of sizes")
+        part = -(-length // parts)
+        sizes = (*(part for _ in range(parts - 1)), length - part * (parts - 1))
+    if len(sizes) != len(node.outputs):
+        raise node.malformed(f"{len(sizes)} sizes for {len(node.outputs)} outputs")
+    move(builder, node, "Split", {"axis": axis, "sizes": sizes})
+
+
+PAD_MODES = ("constant", "reflect", "edge")
+
+
+def pad(builder: Builder, node: OnnxNode) -> None:
+    """Pad; on an integer tensor the value is a code."""
+    x = builder.data(node, 0, "data")
+    rank = len(x.shape)
+    mode = node.text("mode", "constant")
+    if mode not in PAD_MODES:
+        raise node.unsupported(f"mode {mode!r}; supported: {', '.join(PAD_MODES)}")
+    pads = builder.integers(node, 1, "pads")
+    if pads is None:
+        raise node.malformed("pads are missing")
+    axes = builder.integers(node, 3, "axes")
+    if axes is not None:
+        pads = _spread(node, pads, _axes(node, axes, rank), rank)
+    if any(p < 0 for p in pads):
+        raise node.unsupported(f"negative pads {pads}; supported: 0 or more (use Slice)")
+    value = node.real("value", 0.0) if "value" in node.attributes else builder.real(node, 2, "value") or 0.0
+    attributes: dict[str, Any] = {"mode": mode, "pads": pads, "value": value}
+    format = x.format
+    if x.constant is not None:
+        raise node.unsupported("of a constant: fold the model's constants before (onnxsim, ORT)")
+    if mode == "constant" and format is not None:
+        if format.per_channel:
+            raise node.unsupported("mode 'constant' on a tensor that is quantized per channel; supported: per tensor")
+        if x.integer:
+            attributes["value"] = float(format.scale[0]) * (int(value) - format.zero_point[0])
+        elif not _is_code(value, format):
+            format = None
+    emit(builder, node, "Pad", [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
+
+
+def _spread(node: OnnxNode, pads: Sequence[int], axes: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Pads of some axes as pads of all axes."""
+    if len(pads) != 2 * len(axes):
+        raise node.malformed(f"{len(pads)} pads for {len(axes)} axes")
+    full = [0] * (2 * rank)
+    for i, axis in enumerate(axes):
+        full[axis], full[rank + axis] = pads[i], pads[len(axes) + i]
+    return tuple(full)
+
+
+def _is_code(value: float, format: Format) -> bool:
+    """Whether a real is exactly one of the format's."""
+    quotient = value / format.scale[0]
+    if not math.isfinite(quotient):
+        return False
+    code = round(quotient) + format.zero_point[0]
+    return format.low <= code <= format.high and bool(format.real(np.array([code]))[0] == np.float32(value))
+
+
+RESIZE_MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
+NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+
+def resize(builder: Builder, node: OnnxNode) -> None:
+    """Resize by the nearest element. sizes: 0 keeps an axis, so that the batch can be unknown."""
+    x = builder.data(node, 0, "x")
+    rank = len(x.shape)
+    if node.text("mode", "nearest") != "nearest":
+        raise node.unsupported(f"mode {node.text('mode', 'nearest')!r}; supported: nearest")
+    coordinate = node.text("coordinate_transformation_mode", "asymmetric" if builder.opset < 11 else "half_pixel")
+    nearest = node.text("nearest_mode", "floor" if builder.opset < 11 else "round_prefer_floor")
+    if coordinate not in RESIZE_MODES:
+        raise node.unsupported(f"coordinate mode {coordinate!r}; supported: {', '.join(RESIZE_MODES)}")
+    if nearest not in NEAREST_MODES:
+        raise node.unsupported(f"nearest mode {nearest!r}; supported: {', '.join(NEAREST_MODES)}")
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.unsupported("keep_aspect_ratio_policy; supported: stretch")
+    axes = _axes(node, node.integers("axes") or tuple(range(rank)), rank)
+    scales, sizes = _resize_scales(builder, node, axes, rank), _resize_sizes(builder, node, axes, x.shape)
+    if (scales is None) == (sizes is None):
+        raise node.malformed("exactly one of scales and sizes must be given")
+    attributes = {
+        "mode": "nearest",
+        "coordinate_mode": coordinate,
+        "nearest_mode": nearest,
+        "scales": scales,
+        "sizes": sizes,
+    }
+    if x.format is not None and x.format.axis is not None:
+        (shape,) = output_shapes("Resize", attributes, [x.shape], node.name)
+        moved_format(node, "Resize", attributes, x, shape)
+    emit(builder, node, "Resize", [x], attributes, **({"codes": x.format} if x.integer else {"keep": x.format}))
+
+
+def _resize_scales(builder: Builder, node: OnnxNode, axes: Sequence[int], rank: int) -> tuple[float, ...] | None:
+    values = builder.known(node, 1 if builder.opset < 11 else 2, "scales")
+    if values is None or values.size == 0:
+        return None
+    if values.shape != (len(axes),) or values.dtype.kind != "f":
+        raise node.malformed(f"scales must be {len(axes)} floats")
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise node.malformed("a scale is not positive and finite")
+    full = [1.0] * rank
+    for axis, value in zip(axes, values, strict=True):
+        full[axis] = float(value)
+    return tuple(full)
+
+
+def _resize_sizes(builder: Builder, node: OnnxNode, axes: Sequence[int], shape: Shape) -> tuple[int, ...] | None:
+    operand = builder.optional(node, 3)
+    values = operand.reals if operand is not None else None
+    if operand is None or (values is not None and values.size == 0):
+        return None
+    if values is None or values.shape != (len(axes),) or values.dtype.kind not in "iO":
+        raise node.unsupported(f"sizes must be a constant list of {len(axes)} integers, or computed from a Shape")
+    full = [0] * len(shape)
+    for axis, value in zip(axes, values, strict=True):
+        if isinstance(value, str):
+            if value != shape[axis]:
+                raise node.unsupported(f"size of axis {axis} is unknown; supported: a number, or that of x")
+        elif value < 1:
+            raise node.malformed(f"size {value} of axis {axis} is not positive")
+        else:
+            full[axis] = int(value)
+    return tuple(full)
+
+
+def concat(builder: Builder, node: OnnxNode) -> None:
+    """Concat: of constants at once; codes of one format stay codes of it."""
+    operands = [builder.operand(node, i, f"input {i}") for i in range(len(node.inputs)) if node.inputs[i]]
+    if not operands:
+        raise node.malformed("has no input")
+    rank = len(operands[0].shape)
+    axis = _axes(node, (node.integer("axis", 1),), rank)[0]
+    if all(o.constant is not None for o in operands):
+        output_shapes("Concat", {"axis": axis}, [o.shape for o in operands], node.name)
+        arrays = [a for o in operands if (a := o.reals) is not None]
+        values = np.concatenate(arrays, axis=axis)
+        first = operands[0]
+        builder.set_constant(node.outputs[0], tidy(values), first.format if first.integer else None, first.integer)
+        return
+    operands = [builder.data(node, i, f"input {i}") for i in range(len(node.inputs))]
+    if any(o.format is not None and o.format.axis == axis for o in operands):
+        raise node.unsupported(f"along axis {axis}, which is quantized per channel; supported: per tensor")
+    first = operands[0]
+    if any(o.integer != first.integer for o in operands):
+        raise node.malformed("its inputs are integers and reals")
+    if first.integer:
+        assert first.format is not None
+        # Integers of one tensor have one meaning: that of the first, whatever the others were.
+        operands = [first] + [
+            view_as(builder, node, o, first.format, f"{node.name}#{i}") for i, o in enumerate(operands[1:], 1)
+        ]
+        emit(builder, node, "Concat", operands, {"axis": axis}, codes=first.format)
+        return
+    same = all(o.format == first.format for o in operands)
+    emit(builder, node, "Concat", operands, {"axis": axis}, keep=first.format if same else None)
+
+
+OPS: Mapping[tuple[str, str], Importer] = {
+    ("", "Concat"): concat,
+    ("", "Flatten"): flatten,
+    ("", "Reshape"): reshape,
+    ("", "Transpose"): transpose,
+    ("", "Squeeze"): squeeze,
+    ("", "Unsqueeze"): unsqueeze,
+    ("", "Slice"): slice_,
+    ("", "Split"): split,
+    ("", "Pad"): pad,
+    ("", "Resize"): resize,
+}
