@@ -22,6 +22,9 @@ from intsim.importers.topology import sorted_nodes, without_identities
 from intsim.ops import Shape
 
 OLDEST_OPSET = 10
+PROTOBUF_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, DecodeError, EncodeError)
+"""What onnx's compiled parts raise on strange input, besides their own errors."""
+
 LARGEST_FILE = 2**31 - 1
 """What protobuf can parse, in bytes."""
 
@@ -168,7 +171,7 @@ def _inlined(model: ModelProto) -> ModelProto:
 
     try:
         return inliner.inline_local_functions(model)
-    except (RuntimeError, ValueError, DecodeError, EncodeError) as error:
+    except PROTOBUF_ERRORS as error:
         raise MalformedGraph(f"the model's functions cannot be inlined: {_line(error)}") from None
 
 
@@ -226,14 +229,7 @@ def _check_with_onnx(
     try:
         checker.check_model(slim)
         shape_inference.infer_shapes(slim, check_type=True, strict_mode=True, data_prop=True)
-    except (
-        checker.ValidationError,
-        shape_inference.InferenceError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        EncodeError,
-    ) as error:
+    except (checker.ValidationError, shape_inference.InferenceError, *PROTOBUF_ERRORS) as error:
         raise MalformedGraph(f"the model breaks ONNX's rules: {_line(error)}") from None
 
 

@@ -101,7 +101,7 @@ def parameters_of(builder: Builder, node: OnnxNode, shape: Shape, format: Format
     assert scale is not None
     given = builder.optional(node, 2)
     zero_point = builder.known(node, 2, "zero point")
-    if given is not None and given.format is not None and given.format.bits != format.bits:
+    if given is not None and given.format is not None and given.format.bits < format.bits:
         raise node.malformed(f"zero point {node.inputs[2]!r} and codes must be of the same type")
     axis = None
     if scale.ndim:
