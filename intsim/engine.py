@@ -10,6 +10,7 @@ import numpy as np
 
 from intsim.batches import Batch, Progress, run_batches
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
+from intsim.inputs import check_override
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer, overflow_of
 from intsim.plan.choose import find_kernel
@@ -56,7 +57,7 @@ class Engine:
         from intsim.kernels.parallel import Pool
 
         lowered = self.plan.lowered
-        replaced = checked_override(lowered, override or {})
+        replaced = check_override(lowered, override or {})
         with Pool(self.threads) as pool:
             observer = Observer(
                 lowered,
@@ -125,24 +126,3 @@ def raise_trap(
         f"node {layer.node!r}: the sum {overflow.value} at {at} does not fit its {bits}-bit accumulator, which traps; "
         f"widen it (accumulator_bits), or let it wrap or saturate (overflow)"
     )
-
-
-def checked_override(lowered: Lowered, override: Mapping[str, Array]) -> dict[str, Array]:
-    """The overriding arrays in the dtypes in which the values are stored.
-
-    Errors: UnusableInput for an unknown value, OutOfDomain for a code outside the value's format.
-    """
-    result = {}
-    for name, array in override.items():
-        if name not in lowered.values:
-            raise UnusableInput(f"override of {name!r}: the model has no such tensor")
-        format = lowered.values[name]
-        array = np.asarray(array)
-        if format is None:
-            result[name] = array.astype(np.float32)
-            continue
-        if array.dtype.kind not in "iu":
-            raise UnusableInput(f"override of {name!r}: codes must be integers, not {array.dtype}")
-        format.check(array, name)
-        result[name] = array.astype(format.dtype, copy=False)
-    return result

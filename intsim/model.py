@@ -1,0 +1,147 @@
+"""Model: a quantized network on a target, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intsim.batches import Batch, Progress, run_batches
+from intsim.engine import Engine
+from intsim.errors import UnusableInput
+from intsim.graph import Graph
+from intsim.inputs import check_inputs, check_override, values_of
+from intsim.lowering import lower
+from intsim.lowering.lowered import Lowered
+from intsim.plan import Plan, make_plan
+from intsim.ranges import Bounds
+from intsim.result import Result
+from intsim.settings import with_formats
+from intsim.taps import TapSpec
+from intsim.target import TARGETS, Target, find_target
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = np.ndarray[Any, Any]
+
+ENGINES = ("kernels", "spec")
+"""What computes: the compiled kernels, or the definition itself on unbounded integers (slow)."""
+
+TARGET_METADATA = "intsim.target"
+"""The metadata entry of a model file that names its target."""
+
+
+def load(source: str | Path | bytes | onnx.ModelProto, target: str | Path | Target = "auto") -> Model:
+    """The Model of an ONNX file (its path, its bytes or the ModelProto) on a target.
+
+    target: a Target, a name, the path of a .toml file, or "auto": the one named in the file's metadata
+    (`intsim.target`), else `diffquant` if every scale is a power of two, else `onnxruntime`.
+    Errors: MalformedGraph, UnsupportedOp, UnusableInput.
+    """
+    from intsim.importers import load_graph
+
+    graph = load_graph(source)
+    return Model(graph, auto_target(graph) if target == "auto" else find_target(target), file=_file(source))
+
+
+def _file(source: str | Path | bytes | onnx.ModelProto) -> Path | bytes:
+    """The model file for other runtimes: its path, or its bytes where it has none."""
+    if isinstance(source, bytes):
+        return source
+    return Path(source) if isinstance(source, str | Path) else source.SerializeToString()
+
+
+def auto_target(graph: Graph) -> Target:
+    """The target that the file's metadata names, else the one that the scales suggest."""
+    name = graph.metadata.get(TARGET_METADATA)
+    if name is not None:
+        if name not in TARGETS:
+            # A file may name a target, but not a path: it must not make intsim open other files.
+            raise UnusableInput(
+                f"the model's metadata names the target {name!r}, which is none of {', '.join(TARGETS)}; give a target"
+            )
+        return TARGETS[name]
+    formats = (value.format for value in graph.values.values())
+    shifts_only = all(format is None or format.exponents is not None for format in formats)
+    return TARGETS["diffquant" if shifts_only else "onnxruntime"]
+
+
+class Model:
+    """A quantized network on a target. It is never changed: a new setting is a new Model.
+
+    graph, target: as given. lowered: what each layer computes in integers. plan: the kernels, chosen by proof (made
+    at first use). bounds: what each accumulator can reach, by layer name. file: the ONNX file (path or bytes) that
+    the graph was read from, None once a setting differs from it.
+    """
+
+    def __init__(
+        self, graph: Graph, target: Target, like: Model | None = None, file: Path | bytes | None = None
+    ) -> None:
+        self.file = file
+        self.graph = graph
+        self.target = target
+        self.lowered: Lowered = lower(graph, target)
+        self._like = like
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The kernel of each layer, and the proofs behind the choice."""
+        like = self._like
+        self._like = None  # an ancestor is kept no longer than it is needed
+        return make_plan(self.lowered, None if like is None else like.__dict__.get("plan"))
+
+    @property
+    def bounds(self) -> Mapping[str, Bounds]:
+        """What each accumulator can reach, by layer name."""
+        return self.plan.bounds
+
+    @property
+    def batch(self) -> int | None:
+        """The length of the batch that the file fixes, None where it leaves it open."""
+        shapes = [self.graph.values[name].shape for name in self.graph.inputs]
+        lengths = [shape[0] for shape in shapes if shape]
+        return lengths[0] if lengths and None not in lengths else None
+
+    def named_inputs(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """x by input name: float32 reals, or codes in their format's dtype. Errors: see `run`."""
+        return check_inputs(self.lowered, x)
+
+    def run(
+        self,
+        x: Array | Mapping[str, Array],
+        taps: Sequence[str | TapSpec] = (),
+        threads: int | None = None,
+        engine: str = "kernels",
+        progress: Progress | None = None,
+        override: Mapping[str, Array] | None = None,
+    ) -> Result:
+        """The outputs and taps for x: result.outputs[name].codes / .real / .format, result.taps[tensor or node].
+
+        x: one array, or a dict by input name; floating dtype: reals, integer dtype: codes; batch first (a fixed batch
+        runs any multiple of it). taps: `KIND` or `KIND@PATTERN` (see intsim.taps). threads: default all cores.
+        engine: one of ENGINES. progress: called with (images done, images). override: codes by tensor name that take
+        the place of what was computed, for the layers behind (outputs and taps show what was computed).
+        Errors: UnusableInput, OutOfDomain, AccumulatorOverflow.
+        """
+        if engine not in ENGINES:
+            raise UnusableInput(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+        inputs = values_of(self.lowered, self.named_inputs(x))
+        specs = [TapSpec.parse(tap) for tap in ([taps] if isinstance(taps, str | TapSpec) else taps)]
+        if engine == "spec":
+            return _run_spec(self.lowered, inputs, specs, override or {}, progress)
+        return Engine(self.plan, threads).run(inputs, specs, override, progress=progress)
+
+    def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
+        """The same network in another setting, e.g. {"conv3": {"bits": 4}}: see intsim.settings.with_formats.
+
+        Constants and proofs that do not change are shared with this Model.
+        """
+        return Model(with_formats(self.graph, changes), self.target, like=self)
+
+    def with_target(self, target: str | Path | Target) -> Model:
+        """The same network on another target; constants and proofs that do not change are shared."""
+        return Model(self.graph, find_target(target), like=self, file=self.file)

@@ -1,0 +1,7 @@
+"""Vectors: tensors of integer codes in files, under one manifest: run outputs, golden vectors, dumps."""
+
+from __future__ import annotations
+
+from intsim.vectors.manifest import Entry, Manifest, Recorded, read_manifest, write_manifest
+
+__all__ = ["Entry", "Manifest", "Recorded", "read_manifest", "write_manifest"]

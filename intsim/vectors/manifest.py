@@ -1,0 +1,287 @@
+"""The manifest: one schema for every folder of tensors that intsim writes or reads; one reader, one writer.
+
+A folder holds one .npy file a tensor and one JSON file (`index.json` of a run, `manifest.json` of golden vectors):
+{"manifest_version": 1, "tool": {"name", "version"}, "model": {"name", "sha256"}, "target": Target.to_dict(), "images",
+ "tensors": {ONNX name: {"file", "dtype", "format": Format.to_dict() or null (reals), "shape", "layout", "role",
+ "sha256" of the file}}, "taps": {ONNX name: counts}}. Axes are always ONNX's: layout "NCHW-as-ONNX".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import numpy as np
+
+from intsim.errors import IntsimError, UnusableInput
+from intsim.files import array_bytes, new_folder, read_array
+from intsim.formats import Format
+from intsim.target import Target
+
+Array = np.ndarray[Any, Any]
+T = TypeVar("T")
+
+VERSION = 1
+LAYOUT = "NCHW-as-ONNX"
+NAMES = ("index.json", "manifest.json")
+"""The names that a manifest can have: of a run's output, of golden vectors."""
+
+ROLES = ("input", "output", "tap")
+"""What a tensor is to the network: stimulus, result, or something seen in between."""
+
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A tensor to be written. format None: float32 reals. role: one of ROLES."""
+
+    array: Array
+    format: Format | None
+    role: str = "tap"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a manifest says of one tensor."""
+
+    name: str
+    file: str
+    dtype: str
+    format: Format | None
+    shape: tuple[int, ...]
+    role: str
+    sha256: str
+    layout: str = LAYOUT
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as it stands in the JSON file, under the tensor's name."""
+        return {
+            "file": self.file,
+            "dtype": self.dtype,
+            "format": None if self.format is None else self.format.to_dict(),
+            "shape": list(self.shape),
+            "layout": self.layout,
+            "role": self.role,
+            "sha256": self.sha256,
+        }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A folder of tensors: `read` gives a tensor's array, checked against what the manifest says of it."""
+
+    folder: Path
+    model: str
+    digest: str
+    target: Target
+    images: int
+    tensors: Mapping[str, Entry]
+    taps: Mapping[str, Any] = field(default_factory=dict)
+    tool_version: str = ""
+
+    def read(self, name: str) -> Array:
+        """The array of the tensor of that name.
+
+        Errors: UnusableInput where the file is missing, or is not the one that was recorded (sha256, shape, dtype).
+        """
+        entry = self.tensors.get(name)
+        if entry is None:
+            raise UnusableInput(f"{self.folder}: records no tensor {name!r}; it has {_some(self.tensors)}")
+        path = _inside(self.folder, entry.file, name)
+        array = read_array(path)
+        if _sha256(path.read_bytes()) != entry.sha256:
+            raise UnusableInput(
+                f"{path}: sha256 is not the recorded one, the file of {name!r} was changed; record it again"
+            )
+        if array.shape != entry.shape or array.dtype.name != entry.dtype:
+            raise UnusableInput(
+                f"{path}: holds {array.dtype.name} {list(array.shape)}, the manifest says {entry.dtype} "
+                f"{list(entry.shape)}; record it again"
+            )
+        if entry.format is not None:
+            entry.format.check(array, name)
+        return array
+
+
+def write_manifest(
+    folder: str | Path,
+    tensors: Mapping[str, Recorded],
+    *,
+    model: str,
+    digest: str,
+    target: Target,
+    images: int,
+    taps: Mapping[str, Any] | None = None,
+    name: str = "index.json",
+) -> Manifest:
+    """Write the tensors and their manifest as one folder, whole or not at all; the Manifest that was written.
+
+    A folder of that name is replaced if all that is in it is recorded in its own manifest.
+    digest: sha256 of the model file. taps: counts by tensor name, as JSON. name: one of NAMES.
+    Errors: UnusableInput where the folder holds anything else, or the system refuses to write.
+    """
+    from intsim import __version__
+
+    folder = Path(folder)
+    files = file_names(list(tensors))
+    entries = {}
+    with new_folder(folder, _is_ours) as fresh:
+        for tensor, recorded in tensors.items():
+            array = _stored(recorded)
+            content = array_bytes(array)
+            (fresh / files[tensor]).write_bytes(content)
+            entries[tensor] = Entry(
+                tensor,
+                files[tensor],
+                array.dtype.name,
+                recorded.format,
+                array.shape,
+                recorded.role,
+                _sha256(content),
+            )
+        manifest = Manifest(folder, model, digest, target, images, entries, taps or {}, __version__)
+        text = json.dumps(_document(manifest), indent=1, allow_nan=False)
+        (fresh / name).write_text(text + "\n", encoding="utf-8")
+    return manifest
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """The Manifest of a folder (or of the JSON file itself).
+
+    Errors: UnusableInput for a missing, foreign or damaged manifest, a newer version, a file outside the folder.
+    """
+    path = Path(folder)
+    if path.is_dir():
+        found = [path / name for name in NAMES if (path / name).is_file()]
+        if not found:
+            raise UnusableInput(f"{path}: has no {' or '.join(NAMES)}; give a folder that intsim wrote")
+        path = found[0]
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnusableInput(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UnusableInput(f"{path}: not JSON ({error}); record it again") from error
+    if not isinstance(data, dict) or "manifest_version" not in data:
+        raise UnusableInput(f"{path}: no manifest (no manifest_version); give a folder that intsim wrote")
+    if data["manifest_version"] != VERSION:
+        raise UnusableInput(
+            f"{path}: manifest_version is {data['manifest_version']!r}, this intsim reads {VERSION}; update intsim"
+        )
+    try:
+        return _manifest(path.parent, data)
+    except IntsimError as error:
+        raise UnusableInput(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise UnusableInput(f"{path}: damaged manifest: {what}; record it again") from error
+
+
+def file_names(tensors: list[str]) -> dict[str, str]:
+    """A file name for each tensor: letters, digits, `.`, `_` and `-` of its name; different also in lower case."""
+    names: dict[str, str] = {}
+    taken = set(NAMES)
+    for tensor in tensors:
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", tensor)[:LONGEST_NAME].lstrip(".") or "_"
+        candidate, number = f"{stem}.npy", 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{stem}-{number}.npy"
+        taken.add(candidate.lower())
+        names[tensor] = candidate
+    return names
+
+
+def _stored(recorded: Recorded) -> Array:
+    """The array in the dtype in which it is recorded."""
+    if recorded.role not in ROLES:
+        raise ValueError(f"role must be one of {ROLES}, not {recorded.role!r}")
+    if recorded.format is None:
+        return recorded.array.astype("<f4")
+    return recorded.array.astype(recorded.format.dtype.newbyteorder("<"))
+
+
+def _document(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "manifest_version": VERSION,
+        "tool": {"name": "intsim", "version": manifest.tool_version},
+        "model": {"name": manifest.model, "sha256": manifest.digest},
+        "target": manifest.target.to_dict(),
+        "images": manifest.images,
+        "tensors": {name: entry.to_dict() for name, entry in manifest.tensors.items()},
+        "taps": dict(manifest.taps),
+    }
+
+
+def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
+    tensors = {}
+    for name, entry in _typed(data["tensors"], dict, "tensors").items():
+        file = _typed(entry["file"], str, "file")
+        if not _is_plain(file):
+            raise UnusableInput(f"tensor {name!r}: file {file!r} lies outside the folder, which is refused")
+        tensors[name] = Entry(
+            name,
+            file,
+            _typed(entry["dtype"], str, "dtype"),
+            None if entry["format"] is None else Format.from_dict(entry["format"]),
+            tuple(_typed(length, int, "shape") for length in entry["shape"]),
+            _typed(entry["role"], str, "role"),
+            _typed(entry["sha256"], str, "sha256"),
+            _typed(entry["layout"], str, "layout"),
+        )
+    return Manifest(
+        folder,
+        _typed(data["model"]["name"], str, "model name"),
+        _typed(data["model"]["sha256"], str, "model sha256"),
+        Target.from_dict(data["target"], "its target"),
+        _typed(data["images"], int, "images"),
+        tensors,
+        _typed(data.get("taps", {}), dict, "taps"),
+        _typed(data["tool"]["version"], str, "tool version"),
+    )
+
+
+def _typed(value: Any, kind: Callable[..., T], what: str) -> T:
+    if not isinstance(value, kind):  # type: ignore[arg-type]
+        raise ValueError(f"{what} is {value!r}")
+    return value
+
+
+def _is_plain(file: str) -> bool:
+    """Whether a recorded path names a file in the folder or below it."""
+    path = PurePosixPath(file)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in file
+
+
+def _inside(folder: Path, file: str, name: str) -> Path:
+    """The path of a recorded file; links that lead out of the folder are refused."""
+    path = folder / file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UnusableInput(
+            f"{folder}: the file {file!r} of tensor {name!r} leads outside the folder, which is refused"
+        )
+    return path
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds what its own manifest records, and nothing else."""
+    try:
+        manifest = read_manifest(folder)
+    except UnusableInput:
+        return False
+    known = {folder / entry.file for entry in manifest.tensors.values()}
+    return all(path in known or path.name in NAMES for path in folder.iterdir())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _some(names: Mapping[str, Any]) -> str:
+    return ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")
