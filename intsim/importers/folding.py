@@ -70,7 +70,7 @@ def gather(builder: Builder, node: OnnxNode) -> None:
     if indices.size and not (indices.min() >= -data.shape[axis] and indices.max() < data.shape[axis]):
         raise node.malformed(f"an index is outside the {data.shape[axis]} elements of axis {axis}")
     limit(node, data.size // max(data.shape[axis], 1) * indices.size)
-    _set(builder, node, np.take(data, indices.astype(np.int64), axis=axis))
+    _set(builder, node, np.array(np.take(data, indices.astype(np.int64), axis=axis), data.dtype))
 
 
 def cast(builder: Builder, node: OnnxNode) -> None:

@@ -225,11 +225,12 @@ def _check_with_onnx(
     """
     from onnx import checker, shape_inference
 
+    faults = (checker.ValidationError, shape_inference.InferenceError, *PROTOBUF_ERRORS)
     slim = _slim(model, nodes, initializers)
     try:
         checker.check_model(slim)
         shape_inference.infer_shapes(slim, check_type=True, strict_mode=True, data_prop=True)
-    except (checker.ValidationError, shape_inference.InferenceError, *PROTOBUF_ERRORS) as error:
+    except faults as error:
         raise MalformedGraph(f"the model breaks ONNX's rules: {_line(error)}") from None
 
 
