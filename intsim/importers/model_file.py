@@ -225,7 +225,7 @@ def _check_with_onnx(
     """
     from onnx import checker, shape_inference
 
-    faults = (checker.ValidationError, shape_inference.InferenceError, *PROTOBUF_ERRORS)
+    faults: tuple[type[Exception], ...] = (checker.ValidationError, shape_inference.InferenceError, *PROTOBUF_ERRORS)
     slim = _slim(model, nodes, initializers)
     try:
         checker.check_model(slim)
