@@ -112,12 +112,12 @@ def axis_of(format: Format) -> int:
 
 def codes_of(format: Format) -> dict[str, Any]:
     """The output parameters that a requantizing spec function takes."""
-    return {
-        "zero_point": channels(format.zero_point),
-        "bits": format.bits,
-        "signed": format.signed,
-        "narrow": format.narrow,
-    }
+    return {**plain_codes_of(format), "narrow": format.narrow}
+
+
+def plain_codes_of(format: Format) -> dict[str, Any]:
+    """The output parameters of ONNX Runtime's float32 kernels, which know no narrow range."""
+    return {"zero_point": channels(format.zero_point), "bits": format.bits, "signed": format.signed}
 
 
 def _frozen(value: Any) -> Any:

@@ -8,7 +8,7 @@ from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import onnxruntime, shift
 from intsim.lowering.activation import emit_requantize_codes
-from intsim.lowering.builder import Builder, codes_of
+from intsim.lowering.builder import Builder, codes_of, plain_codes_of
 from intsim.lowering.clamps import Clamp
 
 OPS = ("Add", "Sub", "Mul", "Concat")
@@ -28,9 +28,10 @@ def lower_elementwise(builder: Builder, node: Node, clamp: Clamp) -> None:
     a, b = (builder.coded(name, node) for name in names)
     if builder.target.at(node.name).requantizer == "float32":
         op, names, parameters = onnxruntime.elementwise(builder, node, names, a, b, y)
+        parameters.update(plain_codes_of(y))
     else:
-        op, parameters = node.op.lower(), _shifts(builder, node, a, b, y)
-    emit_clamped(builder, node, clamp, y, op, names, **parameters, **codes_of(y))
+        op, parameters = node.op.lower(), {**_shifts(builder, node, a, b, y), **codes_of(y)}
+    emit_clamped(builder, node, clamp, y, op, names, **parameters)
 
 
 def emit_clamped(

@@ -43,6 +43,8 @@ def lower(graph: Graph, target: Target) -> Lowered:
 
     Errors: UnsupportedOp names the node that the target cannot compute in integers, and what would help.
     """
+    if all(value.format is None for value in graph.values.values()):
+        raise UnsupportedOp(f"model {graph.name!r} has no quantized tensor; quantize it first (`intsim quantize`)")
     builder = Builder(graph, target)
     clamps = find_clamps(graph)
     tail = float_tail(graph)
