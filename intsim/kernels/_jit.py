@@ -40,7 +40,7 @@ def kernel(function: F) -> F:
         compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(function)
     finally:
         _config.CACHE_DIR = before
-    return compiled  # type: ignore[no-any-return]
+    return compiled
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from intsim.kernels.mac import (
     require_int64,
 )
 from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import clamp, code_dtype, limits, wrap
+from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
 
 PASS_BYTES = 8 << 20
 """Padded input that is made at a time: many images go in passes, so that it stays in cache and memory stays small."""
@@ -83,7 +83,7 @@ def conv(
     dtype = np.int32 if accumulate == "int32" and not ordered else np.int64
     weights = centre(w, zeros.reshape(-1, 1, 1, 1), dtype).reshape(outputs, -1)
     shape, phases, plane, offsets = _geometry(x.shape, w.shape, strides, pads, dilations)
-    acc = np.empty((images, outputs, *shape), code_dtype(accumulator_bits, True))
+    acc = np.empty((images, outputs, *shape), accumulator_dtype(accumulator_bits))
     over = np.empty(acc.shape if check else (0, 0, 0, 0), np.bool_)
     if acc.size == 0:
         return acc, over if check else None

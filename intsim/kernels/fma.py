@@ -29,7 +29,7 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     return np.float32(total)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _llvm_fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """llvm.fma.f32, which never rounds the product; machines without the instruction call C's fmaf."""
 

@@ -18,7 +18,7 @@ from intsim.kernels.mac import (
     require_int64,
 )
 from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import clamp, code_dtype, limits, wrap
+from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
 
 
 def matmul(
@@ -60,7 +60,7 @@ def matmul(
         weights = contiguous(np.broadcast_to(weights, (*outer, *a.shape[-2:]))).reshape(-1, *a.shape[-2:])
         planes = contiguous(np.broadcast_to(planes, (*outer, *b.shape[-2:]))).reshape(len(weights), -1)
 
-    acc = np.empty((*weights.shape[:2], columns), code_dtype(accumulator_bits, True))
+    acc = np.empty((*weights.shape[:2], columns), accumulator_dtype(accumulator_bits))
     over = np.empty(acc.shape if check else (0, 0, 0), np.bool_)
     offsets = np.arange(terms, dtype=np.int64) * columns
     rows = _saturating_rows if ordered else _rows

@@ -37,6 +37,11 @@ def code_dtype(bits: int, signed: bool) -> np.dtype[Any]:
     return np.dtype(f"{'' if signed else 'u'}int{width}")
 
 
+def accumulator_dtype(bits: int) -> np.dtype[Any]:
+    """The dtype of accumulators of so many bits: int32 up to 32, int64 above."""
+    return np.dtype(np.int32 if bits <= 32 else np.int64)
+
+
 def to_int64(value: int) -> int:
     """The int64 nearest to a Python integer."""
     return min(max(value, INT64_LOW), INT64_HIGH)
