@@ -43,8 +43,8 @@ def output_shapes(op: str, attributes: Mapping[str, Any], shapes: Sequence[Shape
     """
     declared = OPS[op]
     if len(shapes) < declared.least or (declared.most is not None and len(shapes) > declared.most):
-        many = "at least" if declared.most is None else f"{declared.least} to {declared.most}, or"
-        raise MalformedGraph(f"node {node!r} ({op}): takes {many} {declared.least} inputs, not {len(shapes)}")
+        most = "or more" if declared.most is None else f"to {declared.most}"
+        raise MalformedGraph(f"node {node!r} ({op}): takes {declared.least} {most} inputs, not {len(shapes)}")
     try:
         return declared.rule(attributes, tuple(shapes))
     except ShapeMismatch as error:

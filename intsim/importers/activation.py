@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from intsim.formats import Format
+from intsim.importers.axes import normal_axis
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit
 from intsim.importers.onnx_node import OnnxNode
@@ -103,16 +104,17 @@ FLOAT_ATTRIBUTES: Mapping[str, Mapping[str, float]] = {
 
 
 def softmax(builder: Builder, node: OnnxNode) -> None:
-    """Softmax along one axis; before opset 13 it was along all axes from `axis` on."""
+    """Softmax along one axis."""
     x = builder.reals(node, 0, "x")
-    rank = len(x.shape)
-    axis = node.integer("axis", -1 if builder.opset >= 13 else 1)
-    if not -rank <= axis < max(rank, 1):
-        raise node.malformed(f"axis {axis} is outside a tensor of rank {rank}")
-    axis %= max(rank, 1)
-    if builder.opset < 13 and any(n != 1 for n in x.shape[axis + 1 :]):
-        raise node.unsupported(f"axis {axis} in opset {builder.opset} joins axes; supported: the last axis")
-    emit(builder, node, "Softmax", [x], {"axis": axis})
+    emit(builder, node, "Softmax", [x], softmax_attributes(node, x, builder.opset, -1 if builder.opset >= 13 else 1))
+
+
+def softmax_attributes(node: OnnxNode, x: Operand, opset: int, default: int) -> dict[str, int]:
+    """The axis. Before opset 13 all axes from it on were one: refused unless it is the last one."""
+    axis = normal_axis(node, node.integer("axis", default), len(x.shape))
+    if opset < 13 and any(n != 1 for n in x.shape[axis + 1 :]):
+        raise node.unsupported(f"axis {axis} in opset {opset} joins axes; supported: the last axis")
+    return {"axis": axis}
 
 
 OPS: Mapping[tuple[str, str], Importer] = {

@@ -37,6 +37,8 @@ def emit(
         raise node.unsupported("all its inputs are constants: fold the model's constants before (onnxsim, ORT)")
     attributes = dict(attributes or {})
     shapes = output_shapes(op, attributes, [i.shape for i in given], node.name)
+    if any(0 in shape for shape in (*shapes, *(i.shape for i in given))):
+        raise node.unsupported("it reads or makes an empty tensor; supported: lengths of 1 or more")
     names = []
     sources = [s for i in given for s in i.sources] + [node.name]
     outputs: list[tuple[Operand, str]] = []

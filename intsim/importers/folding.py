@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from intsim.importers.axes import normal_axis
 from intsim.importers.builder import Builder, Operand, constant_operand
 from intsim.importers.emit import Importer
 from intsim.importers.onnx_node import OnnxNode
@@ -64,9 +65,7 @@ def gather(builder: Builder, node: OnnxNode) -> None:
     data, indices = _constant_input(builder, node, 0, "data"), builder.known(node, 1, "indices")
     if indices is None or indices.dtype.kind not in "iu" or data.ndim == 0:
         raise node.malformed("input 1 (indices) must be integers, input 0 (data) must have an axis")
-    axis = node.integer("axis", 0)
-    if not -data.ndim <= axis < data.ndim:
-        raise node.malformed(f"axis {axis} is outside a tensor of rank {data.ndim}")
+    axis = normal_axis(node, node.integer("axis", 0), data.ndim)
     if indices.size and not (indices.min() >= -data.shape[axis] and indices.max() < data.shape[axis]):
         raise node.malformed(f"an index is outside the {data.shape[axis]} elements of axis {axis}")
     limit(node, data.size // max(data.shape[axis], 1) * indices.size)

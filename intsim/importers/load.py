@@ -48,6 +48,8 @@ def load(source: str | Path | bytes | ModelProto) -> Graph:
     for node in model.nodes:
         if (node.domain, node.op) not in IMPORTERS:
             raise _unknown(node)
+        if not (node.outputs and node.outputs[0]):
+            raise node.malformed("it has no output")
     builder = Builder(model)
     for node in _constants_first(model.nodes, set(model.inputs)):
         if not any(o in builder.done for o in node.outputs):

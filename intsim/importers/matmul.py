@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit
+from intsim.importers.layer_bias import bias_input
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.raw_integers import RAW_ACCUMULATOR, centred
 
@@ -25,7 +26,7 @@ def matmul_integer(builder: Builder, node: OnnxNode) -> None:
 def gemm(builder: Builder, node: OnnxNode) -> None:
     """Gemm: alpha * a @ b + beta * c, transposed operands written out."""
     a, b = builder.reals(node, 0, "a"), builder.reals(node, 1, "b")
-    c = builder.reals(node, 2, "c") if builder.optional(node, 2) is not None else None
+    c = bias_input(builder, node, 2)
     a = transposed(builder, node, a) if node.integer("transA", 0) else a
     b = transposed(builder, node, b) if node.integer("transB", 0) else b
     emit(builder, node, "Gemm", [a, b, c], gemm_attributes(node))

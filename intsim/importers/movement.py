@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from intsim.formats import Format
+from intsim.importers.axes import normal_axes, normal_axis
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit, view_as
 from intsim.importers.folding import limit, tidy
@@ -151,7 +152,7 @@ def squeeze(builder: Builder, node: OnnxNode) -> None:
         if not all(isinstance(n, int) for n in x.shape):
             raise node.unsupported("without axes, on unknown lengths; supported: a list of axes")
         axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
-    move(builder, node, "Squeeze", {"axes": _axes(node, axes, len(x.shape))})
+    move(builder, node, "Squeeze", {"axes": normal_axes(node, axes, len(x.shape))})
 
 
 def unsqueeze(builder: Builder, node: OnnxNode) -> None:
@@ -160,14 +161,7 @@ def unsqueeze(builder: Builder, node: OnnxNode) -> None:
     axes = builder.integers(node, 1, "axes")
     if axes is None:
         raise node.malformed("axes are missing")
-    move(builder, node, "Unsqueeze", {"axes": _axes(node, axes, len(x.shape) + len(axes))})
-
-
-def _axes(node: OnnxNode, axes: Sequence[int], rank: int) -> tuple[int, ...]:
-    """Axes as non-negative numbers."""
-    if any(not -rank <= a < rank for a in axes):
-        raise node.malformed(f"axes {tuple(axes)} are outside a tensor of rank {rank}")
-    return tuple(a % rank for a in axes)
+    move(builder, node, "Unsqueeze", {"axes": normal_axes(node, axes, len(x.shape) + len(axes))})
 
 
 def slice_(builder: Builder, node: OnnxNode) -> None:
@@ -178,14 +172,14 @@ def slice_(builder: Builder, node: OnnxNode) -> None:
         raise node.malformed("starts or ends are missing")
     axes = builder.integers(node, 3, "axes") or tuple(range(len(starts)))
     steps = builder.integers(node, 4, "steps") or (1,) * len(starts)
-    attributes = {"starts": starts, "ends": ends, "axes": _axes(node, axes, len(x.shape)), "steps": steps}
+    attributes = {"starts": starts, "ends": ends, "axes": normal_axes(node, axes, len(x.shape)), "steps": steps}
     move(builder, node, "Slice", attributes)
 
 
 def split(builder: Builder, node: OnnxNode) -> None:
     """Split; without sizes into equal parts, the last one smaller where it does not divide (opset 18)."""
     x = builder.operand(node, 0, "data")
-    axis = _axes(node, (node.integer("axis", 0),), len(x.shape))[0]
+    axis = normal_axis(node, node.integer("axis", 0), len(x.shape))
     sizes = builder.integers(node, 1, "split")
     if sizes is None:
         length, parts = x.shape[axis], len(node.outputs)
@@ -213,7 +207,7 @@ def pad(builder: Builder, node: OnnxNode) -> None:
         raise node.malformed("pads are missing")
     axes = builder.integers(node, 3, "axes")
     if axes is not None:
-        pads = _spread(node, pads, _axes(node, axes, rank), rank)
+        pads = _spread(node, pads, normal_axes(node, axes, rank), rank)
     if any(p < 0 for p in pads):
         raise node.unsupported(f"negative pads {pads}; supported: 0 or more (use Slice)")
     value = node.real("value", 0.0) if "value" in node.attributes else builder.real(node, 2, "value") or 0.0
@@ -268,7 +262,7 @@ def resize(builder: Builder, node: OnnxNode) -> None:
         raise node.unsupported(f"nearest mode {nearest!r}; supported: {', '.join(NEAREST_MODES)}")
     if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise node.unsupported("keep_aspect_ratio_policy; supported: stretch")
-    axes = _axes(node, node.integers("axes") or tuple(range(rank)), rank)
+    axes = normal_axes(node, node.integers("axes") or tuple(range(rank)), rank)
     scales, sizes = _resize_scales(builder, node, axes, rank), _resize_sizes(builder, node, axes, x.shape)
     if (scales is None) == (sizes is None):
         raise node.malformed("exactly one of scales and sizes must be given")
@@ -324,7 +318,7 @@ def concat(builder: Builder, node: OnnxNode) -> None:
     if not operands:
         raise node.malformed("has no input")
     rank = len(operands[0].shape)
-    axis = _axes(node, (node.integer("axis", 1),), rank)[0]
+    axis = normal_axis(node, node.integer("axis", 1), rank)
     if all(o.constant is not None for o in operands):
         output_shapes("Concat", {"axis": axis}, [o.shape for o in operands], node.name)
         arrays = [a for o in operands if (a := o.reals) is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from intsim.importers.axes import normal_axes
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit
 from intsim.importers.onnx_node import OnnxNode
@@ -73,9 +74,7 @@ def reduce_attributes(node: OnnxNode, x: Operand, axes: tuple[int, ...]) -> dict
     rank = len(x.shape)
     if not axes and node.integer("noop_with_empty_axes", 0):
         raise node.unsupported("noop_with_empty_axes without axes; supported: a list of axes")
-    if any(not -rank <= a < rank for a in axes):
-        raise node.malformed(f"axes {axes} are outside a tensor of rank {rank}")
-    normal = tuple(sorted(a % rank for a in axes)) if axes else tuple(range(rank))
+    normal = tuple(sorted(normal_axes(node, axes, rank))) if axes else tuple(range(rank))
     return {"axes": normal, "keepdims": bool(node.integer("keepdims", 1))}
 
 

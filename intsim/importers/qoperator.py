@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from intsim.formats import Format
+from intsim.importers.activation import softmax_attributes
+from intsim.importers.axes import normal_axis
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.convolution import conv_attributes
 from intsim.importers.emit import Importer, emit, view_as
@@ -57,7 +60,7 @@ def _format(
     if scale.size > 1:
         if axis is None:
             raise node.unsupported(f"{scale.size} scales for {what}; supported: one")
-        at = axis % len(shape)
+        at = normal_axis(node, axis, len(shape))
         if shape[at] != scale.size:
             raise node.malformed(f"{scale.size} scales for axis {at} of {what}, which has length {shape[at]}")
     bare = replace(kind, scale=(1.0,), zero_point=(0,), axis=None)
@@ -82,7 +85,7 @@ def conv(builder: Builder, node: OnnxNode) -> None:
     _refuse_channels_last(node)
     x, w = coded(builder, node, 0, 1, "x"), coded(builder, node, 3, 4, "w", 0)
     b = bias(builder, node, 8, x, w, 1.0)
-    emit(builder, node, "Conv", [x, w, b], conv_attributes(node, x, w), codes=result(builder, node, 6, x.format))
+    put(builder, node, "Conv", [x, w, b], conv_attributes(node, x, w), 6)
 
 
 def bias(builder: Builder, node: OnnxNode, index: int, x: Operand, w: Operand, alpha: float) -> Operand | None:
@@ -105,7 +108,7 @@ def bias(builder: Builder, node: OnnxNode, index: int, x: Operand, w: Operand, a
 def matmul(builder: Builder, node: OnnxNode) -> None:
     """QLinearMatMul; b per tensor or per column."""
     a, b = coded(builder, node, 0, 1, "a"), coded(builder, node, 3, 4, "b", -1)
-    emit(builder, node, "MatMul", [a, b], codes=result(builder, node, 6, a.format))
+    put(builder, node, "MatMul", [a, b], {}, 6)
 
 
 def gemm(builder: Builder, node: OnnxNode) -> None:
@@ -116,30 +119,25 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
     b = transposed(builder, node, b) if turned else b
     a = transposed(builder, node, a) if node.integer("transA", 0) else a
     c = bias(builder, node, 6, a, b, node.real("alpha", 1.0))
-    attributes = {**gemm_attributes(node), "beta": 1.0}
-    if builder.optional(node, 7) is None:
-        emit(builder, node, "Gemm", [a, b, c], attributes)
-    else:
-        emit(builder, node, "Gemm", [a, b, c], attributes, codes=result(builder, node, 7, a.format))
+    put(builder, node, "Gemm", [a, b, c], {**gemm_attributes(node), "beta": 1.0}, 7)
 
 
 def binary(op: str) -> Importer:
-    """QLinearAdd or QLinearMul."""
+    """The importer of QLinearAdd or QLinearMul."""
 
     def importer(builder: Builder, node: OnnxNode) -> None:
         a, b = coded(builder, node, 0, 1, "a"), coded(builder, node, 3, 4, "b")
-        emit(builder, node, op, [a, b], codes=result(builder, node, 6, a.format))
+        put(builder, node, op, [a, b], {}, 6)
 
     return importer
 
 
 def unary(op: str, attributes: Sequence[tuple[str, float]] = ()) -> Importer:
-    """A QLinear op of one input, with float attributes (name, default)."""
+    """The importer of a QLinear op of one input, with float attributes (name, default)."""
 
     def importer(builder: Builder, node: OnnxNode) -> None:
-        x = coded(builder, node, 0, 1, "x")
         floats = {name: node.real(name, default) for name, default in attributes}
-        emit(builder, node, op, [x], floats, codes=result(builder, node, 3, x.format))
+        put(builder, node, op, [coded(builder, node, 0, 1, "x")], floats, 3)
 
     return importer
 
@@ -149,46 +147,48 @@ def concat(builder: Builder, node: OnnxNode) -> None:
     if len(node.inputs) < 5 or len(node.inputs) % 3 != 2:
         raise node.malformed(f"takes 2 + 3 n inputs, not {len(node.inputs)}")
     operands = [coded(builder, node, i, i + 1, f"x{i // 3}") for i in range(2, len(node.inputs), 3)]
-    rank = len(operands[0].shape)
-    axis = node.integer("axis", 0)
-    if not -rank <= axis < rank:
-        raise node.malformed(f"axis {axis} is outside a tensor of rank {rank}")
-    format = result(builder, node, 0, operands[0].format)
-    emit(builder, node, "Concat", operands, {"axis": axis % rank}, codes=format)
+    axis = normal_axis(node, node.integer("axis", 0), len(operands[0].shape))
+    put(builder, node, "Concat", operands, {"axis": axis}, 0)
 
 
 def average_pool(builder: Builder, node: OnnxNode) -> None:
     """QLinearAveragePool."""
     _refuse_channels_last(node)
     x = coded(builder, node, 0, 1, "x")
-    format = result(builder, node, 3, x.format)
-    emit(builder, node, "AveragePool", [x], average_attributes(node, x), codes=format)
+    put(builder, node, "AveragePool", [x], average_attributes(node, x), 3)
 
 
 def global_average_pool(builder: Builder, node: OnnxNode) -> None:
     """QLinearGlobalAveragePool."""
     _refuse_channels_last(node)
-    unary("GlobalAveragePool")(builder, node)
+    put(builder, node, "GlobalAveragePool", [coded(builder, node, 0, 1, "x")], {}, 3)
 
 
 def reduce_mean(builder: Builder, node: OnnxNode) -> None:
     """QLinearReduceMean."""
     x = coded(builder, node, 0, 1, "x")
-    attributes = reduce_attributes(node, x, node.integers("axes") or ())
-    emit(builder, node, "ReduceMean", [x], attributes, codes=result(builder, node, 3, x.format))
+    put(builder, node, "ReduceMean", [x], reduce_attributes(node, x, node.integers("axes") or ()), 3)
 
 
 def softmax(builder: Builder, node: OnnxNode) -> None:
     """QLinearSoftmax along one axis."""
     x = coded(builder, node, 0, 1, "x")
-    rank = len(x.shape)
-    axis = node.integer("axis", -1)
-    if not -rank <= axis < rank:
-        raise node.malformed(f"axis {axis} is outside a tensor of rank {rank}")
-    axis %= rank
-    if node.integer("opset", 13) < 13 and any(n != 1 for n in x.shape[axis + 1 :]):
-        raise node.unsupported(f"axis {axis} of opset below 13 joins axes; supported: the last axis")
-    emit(builder, node, "Softmax", [x], {"axis": axis}, codes=result(builder, node, 3, x.format))
+    put(builder, node, "Softmax", [x], softmax_attributes(node, x, node.integer("opset", 13), -1), 3)
+
+
+def put(
+    builder: Builder,
+    node: OnnxNode,
+    op: str,
+    inputs: Sequence[Operand | None],
+    attributes: Mapping[str, Any],
+    scale_index: int,
+) -> None:
+    """Add the node, marked as a kernel on integers. scale_index: of the output's scale; absent: a real output."""
+    first = inputs[0]
+    real = builder.optional(node, scale_index) is None and op == "Gemm"
+    codes = None if real else result(builder, node, scale_index, first.format if first is not None else None)
+    emit(builder, node, op, inputs, {**attributes, "integer_kernel": True}, codes=codes)
 
 
 def _refuse_channels_last(node: OnnxNode) -> None:
