@@ -45,6 +45,7 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
     with _opened(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                _check_memory(sum(member.file_size for member in archive.infolist()), path)
                 for member in archive.infolist():
                     if member.filename.endswith(".npy"):
                         arrays[member.filename.removesuffix(".npy")] = _member(archive, member, path)
@@ -188,6 +189,18 @@ def _check_size(stored: int, shape: tuple[int, ...], dtype: np.dtype[Any], where
         raise UnusableInput(
             f"{where}: {what}: {dtype} {list(shape)} needs {expected} bytes, the file has {stored}; write it again"
         )
+
+
+def _check_memory(needed: int, path: Path) -> None:
+    """Refuse what unpacks to more than the machine has: a small file can promise that."""
+    have = physical_memory()
+    if needed > have:
+        raise UnusableInput(f"{path}: unpacks to {needed / 1e9:.1f} GB, this machine has {have / 1e9:.1f} GB; split it")
+
+
+def physical_memory() -> int:
+    """The machine's memory in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -175,11 +176,10 @@ def residual(
 
 def evaluate(lowered: Lowered, inputs: dict[str, Array]) -> dict[str, Array]:
     """Every value, by the spec, layer by layer: the plainest runner there can be."""
-    from intsim import spec
-
     values = dict(inputs)
     for layer in lowered.layers:
-        result = getattr(spec, layer.op)(*(values[n] for n in layer.inputs), **layer.parameters)
+        function = getattr(import_module(f"intsim.spec.{layer.op}"), layer.op)
+        result = function(*(values[n] for n in layer.inputs), **layer.parameters)
         values[layer.outputs[0]] = result[0] if isinstance(result, tuple) else result
         if isinstance(result, tuple):
             values[f"{layer.outputs[0]} overflowed"] = result[1]

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from intsim import __version__
+from intsim.errors import OutOfDomain, UnusableInput
+from intsim.formats import Format
+from intsim.target import TARGETS, Target
+from intsim.vectors import Manifest, Recorded, read_manifest, write_manifest
+from intsim.vectors.manifest import file_names
+
+CODES = np.arange(-6, 6, dtype=np.int64).reshape(1, 3, 2, 2)
+FORMAT = Format(4, scale=(0.5, 0.25, 0.125), zero_point=(0, 1, -1), axis=1)
+TARGET = Target("mine", accumulator_bits=20, overrides=(("conv*", "overflow", "saturate"),))
+
+
+def write(folder: Path, **changes: Any) -> Manifest:
+    tensors = {
+        "/conv/out:0": Recorded(CODES, FORMAT, "output"),
+        "x": Recorded(np.float64([[0.5, 0.1]]), None, "input"),
+    }
+    arguments: dict[str, Any] = {"model": "net", "digest": "ab" * 32, "target": TARGET, "images": 1}
+    return write_manifest(folder, changes.pop("tensors", tensors), **{**arguments, **changes})
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    written = write(tmp_path / "out", taps={"x": {"extremes": [0, 1]}})
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest == written == read_manifest(tmp_path / "out" / "index.json")
+    assert (manifest.model, manifest.digest, manifest.target, manifest.images) == ("net", "ab" * 32, TARGET, 1)
+    assert manifest.tool_version == __version__
+    assert manifest.taps == {"x": {"extremes": [0, 1]}}
+    codes = manifest.read("/conv/out:0")
+    assert np.array_equal(codes, CODES) and codes.dtype == np.int8
+    assert manifest.tensors["/conv/out:0"].format == FORMAT
+    assert manifest.tensors["/conv/out:0"].role == "output"
+    reals = manifest.read("x")
+    assert np.array_equal(reals, np.float32([[0.5, 0.1]])) and reals.dtype == np.float32
+
+
+def test_the_schema(tmp_path: Path) -> None:
+    write(tmp_path, name="manifest.json")
+    data = json.loads((tmp_path / "manifest.json").read_text())
+    assert set(data) == {"manifest_version", "tool", "model", "target", "images", "tensors", "taps"}
+    assert data["manifest_version"] == 1
+    assert data["target"] == TARGET.to_dict()
+    entry = data["tensors"]["/conv/out:0"]
+    assert entry["file"] == "_conv_out_0.npy"
+    assert entry["format"] == FORMAT.to_dict()
+    assert (entry["shape"], entry["dtype"], entry["layout"]) == ([1, 3, 2, 2], "int8", "NCHW-as-ONNX")
+    assert np.array_equal(np.load(tmp_path / entry["file"]), CODES)
+
+
+def test_file_names_are_plain_and_unique() -> None:
+    tensors = ["a/b", "a_b", "A_B", "a:b", "../../etc/passwd", "", ".hidden", "ü" * 300, "x" * 300, "x" * 301, "index.json"]
+    names = file_names(tensors)
+    assert list(names) == tensors
+    assert len({name.lower() for name in names.values()}) == len(tensors)
+    for name in names.values():
+        assert "/" not in name and not name.startswith(".") and name.endswith(".npy") and name.isascii()
+        assert len(name) < 120
+
+
+def test_our_own_folder_is_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "out")
+    write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.json", "y.npy"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+def test_a_folder_with_anything_else_is_kept(tmp_path: Path, with_index: bool) -> None:
+    if with_index:
+        write(tmp_path / "out")
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    with pytest.raises(UnusableInput, match="not all of it was written by intsim"):
+        write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def changed(folder: Path, **changes: Any) -> None:
+    path = folder / "index.json"
+    data = json.loads(path.read_text())
+    entry = data["tensors"]["x"]
+    for key, value in changes.items():
+        place = entry if key in entry else data
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize("file", ["../x.npy", "/etc/passwd", "a/../../x.npy", "..", "", "..\\x.npy"])
+def test_a_path_outside_the_folder_is_refused(tmp_path: Path, file: str) -> None:
+    write(tmp_path / "out")
+    np.save(tmp_path / "x.npy", np.zeros(1))
+    changed(tmp_path / "out", file=file)
+    with pytest.raises(UnusableInput, match=r"tensor 'x': file .* lies outside the folder"):
+        read_manifest(tmp_path / "out")
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "out")
+    (tmp_path / "out" / "x.npy").rename(tmp_path / "elsewhere.npy")
+    (tmp_path / "out" / "x.npy").symlink_to("../elsewhere.npy")
+    with pytest.raises(UnusableInput, match="leads outside the folder"):
+        read_manifest(tmp_path / "out").read("x")
+
+
+def test_another_file_under_the_name_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    np.save(tmp_path / "x.npy", np.float32([[0.5, 0.2]]))
+    with pytest.raises(UnusableInput, match="sha256 is not the recorded one"):
+        read_manifest(tmp_path).read("x")
+    (tmp_path / "x.npy").unlink()
+    with pytest.raises(UnusableInput, match=r"cannot read .*x\.npy"):
+        read_manifest(tmp_path).read("x")
+
+
+@pytest.mark.parametrize(("key", "value"), [("shape", [2, 1]), ("shape", [2]), ("dtype", "float64")])
+def test_a_wrong_shape_or_dtype_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+    write(tmp_path)
+    changed(tmp_path, **{key: value})
+    with pytest.raises(UnusableInput, match="the manifest says"):
+        read_manifest(tmp_path).read("x")
+
+
+def test_codes_outside_their_format_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, tensors={"x": Recorded(np.array([8]), FORMAT)})
+    with pytest.raises(OutOfDomain, match="code 8"):
+        read_manifest(tmp_path).read("x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"manifest_version": 2}, "manifest_version is 2"),
+        ({"manifest_version": None}, "no manifest_version"),
+        ({"sha256": None}, "'sha256' is missing"),
+        ({"tensors": []}, "tensors is"),
+        ({"file": 3}, "file is 3"),
+        ({"shape": "ab"}, "shape is 'a'"),
+        ({"format": {"bits": 99, "signed": True}}, "bits must be 1 to 64"),
+        ({"format": {"bits": "many"}}, "damaged manifest"),
+        ({"target": {"target_version": 1, "speed": 3}}, "unknown key 'speed'"),
+        ({"model": "net"}, "damaged manifest"),
+    ],
+)
+def test_a_damaged_manifest_is_one_error(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write(tmp_path)
+    changed(tmp_path, **changes)
+    with pytest.raises(UnusableInput, match=message) as caught:
+        read_manifest(tmp_path)
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_no_manifest(tmp_path: Path) -> None:
+    for text, message in (("{", "not JSON"), ("[]", "no manifest"), ("[" * 100_000, "not JSON"), ('"\xff"', "no manifest")):
+        (tmp_path / "index.json").write_text(text)
+        with pytest.raises(UnusableInput, match=message):
+            read_manifest(tmp_path)
+    (tmp_path / "index.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(UnusableInput, match="not JSON"):
+        read_manifest(tmp_path)
+    (tmp_path / "index.json").unlink()
+    with pytest.raises(UnusableInput, match=r"has no index\.json or manifest\.json"):
+        read_manifest(tmp_path)
+    with pytest.raises(UnusableInput, match="cannot read"):
+        read_manifest(tmp_path / "gone")
+
+
+def test_an_unknown_tensor(tmp_path: Path) -> None:
+    write(tmp_path)
+    with pytest.raises(UnusableInput, match=r"records no tensor 'y'; it has /conv/out:0, x"):
+        read_manifest(tmp_path).read("y")
+
+
+def test_named_targets_come_back(tmp_path: Path) -> None:
+    for target in TARGETS.values():
+        write(tmp_path / target.name, target=target)
+        assert read_manifest(tmp_path / target.name).target == target
+
+
+def test_a_full_disk_leaves_nothing_and_keeps_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UnusableInput, match=r"cannot write .*out: No space left on device"):
+        write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
