@@ -1,13 +1,79 @@
-"""The meaning of every op, on unbounded integers: the definition that kernels, vectors and hardware are judged by."""
+"""The meaning of every op, on unbounded integers: the definition that kernels, vectors and hardware are judged by.
+
+A function takes integer arrays of any integer dtype (object arrays of Python integers too) and gives int64, or object
+where a result does not fit. Wrong parameters raise OutOfDomain. A Python integer gives an array without axes.
+"""
 
 from __future__ import annotations
 
 from intsim.spec.add import add
+from intsim.spec.add_float32 import add_float32
+from intsim.spec.average_pool import average_pool
+from intsim.spec.average_pool_float32 import average_pool_float32
+from intsim.spec.clip import clip
+from intsim.spec.concat import concat
+from intsim.spec.constant import constant
 from intsim.spec.conv import conv
+from intsim.spec.copy import copy
+from intsim.spec.dequantize_float32 import dequantize_float32
+from intsim.spec.flatten import flatten
+from intsim.spec.island import island
 from intsim.spec.matmul import matmul
+from intsim.spec.max_pool import max_pool
+from intsim.spec.mul import mul
+from intsim.spec.mul_float32 import mul_float32
+from intsim.spec.pad import pad
+from intsim.spec.quantize import quantize
+from intsim.spec.quantize_float32 import quantize_float32
+from intsim.spec.reduce_mean import reduce_mean
+from intsim.spec.reduce_mean_float32 import reduce_mean_float32
 from intsim.spec.requantize import requantize
+from intsim.spec.requantize_float32 import requantize_float32
+from intsim.spec.reshape import reshape
+from intsim.spec.resize_nearest import resize_nearest
 from intsim.spec.rounding import divide, shift_right
 from intsim.spec.saturate import saturate, wrap
+from intsim.spec.slice import slice
+from intsim.spec.squeeze import squeeze
 from intsim.spec.sub import sub
+from intsim.spec.table import table
+from intsim.spec.transpose import transpose
+from intsim.spec.unsqueeze import unsqueeze
 
-__all__ = ["add", "conv", "divide", "matmul", "requantize", "saturate", "shift_right", "sub", "wrap"]
+__all__ = [
+    "add",
+    "add_float32",
+    "average_pool",
+    "average_pool_float32",
+    "clip",
+    "concat",
+    "constant",
+    "conv",
+    "copy",
+    "dequantize_float32",
+    "divide",
+    "flatten",
+    "island",
+    "matmul",
+    "max_pool",
+    "mul",
+    "mul_float32",
+    "pad",
+    "quantize",
+    "quantize_float32",
+    "reduce_mean",
+    "reduce_mean_float32",
+    "requantize",
+    "requantize_float32",
+    "reshape",
+    "resize_nearest",
+    "saturate",
+    "shift_right",
+    "slice",
+    "squeeze",
+    "sub",
+    "table",
+    "transpose",
+    "unsqueeze",
+    "wrap",
+]

@@ -49,9 +49,40 @@ class Windows:
             cut: tuple[Any, ...] = (..., *map(slice, starts, ends, self.strides))
             yield position, padded[cut]
 
+    def counts(self, include_pad: bool) -> npt.NDArray[np.int64]:
+        """int64[*output]: how many elements of each window lie in the image, with include_pad in it or its padding.
+
+        What ceil_mode lets a window reach behind the padding never counts.
+        """
+        inside = np.ones(self.image, np.int64)
+        if include_pad:
+            inside = np.pad(inside, list(zip(self.before, self.after, strict=True)), constant_values=1)
+        area = np.zeros([self._padded_length(axis) for axis in range(len(self.image))], np.int64)
+        starts = [0] * len(self.image) if include_pad else self.before
+        area[tuple(slice(s, s + n) for s, n in zip(starts, inside.shape, strict=True))] = inside
+        return np.sum([tap for _, tap in self.taps(area)], axis=0, dtype=np.int64)
+
+    def check_filled(self) -> None:
+        """Raise OutOfDomain if a window has no element of the image."""
+        empty = np.argwhere(self.counts(False) == 0)
+        if len(empty):
+            at = tuple(int(i) for i in empty[0])
+            raise OutOfDomain(
+                f"pads must leave each window an element of the image, not {self.before}, {self.after}: {at}"
+            )
+
     def _padded_length(self, axis: int) -> int:
         span = (self.output[axis] - 1) * self.strides[axis] + self.dilations[axis] * (self.kernel[axis] - 1) + 1
         return max(self.before[axis] + self.image[axis] + self.after[axis], span)
+
+
+def pooling(x: npt.NDArray[Any], kernel: Any, strides: Any, dilations: Any, pads: Any, ceil_mode: Any) -> Windows:
+    """The Windows of a pooling over x[N, C, *spatial], each with an element of the image. Raises OutOfDomain."""
+    if x.ndim < 3:
+        raise OutOfDomain(f"x must have a rank of at least 3, not shape {x.shape}")
+    layout = windows(x.shape[2:], kernel, strides, dilations, pads, ceil_mode)
+    layout.check_filled()
+    return layout
 
 
 def windows(
