@@ -1,0 +1,7 @@
+"""Post-training quantization: shared exponents and truncation points for a float ONNX network."""
+
+from __future__ import annotations
+
+from intsim.quantization.post_training import BiasRow, QuantizationResult, Row, quantize_model
+
+__all__ = ["BiasRow", "QuantizationResult", "Row", "quantize_model"]

@@ -1,0 +1,215 @@
+"""The quantized model as plain ONNX: QuantizeLinear and DequantizeLinear around float ops (the QDQ form).
+
+All codes are signed, all zero points 0, all scales powers of two, one for each tensor. A tensor `t` becomes
+`t.float` (what the op makes), `t.codes` (after QuantizeLinear) and `t` (after DequantizeLinear, what the next op
+reads). A bias is int32 at the scale of the products, so that runtimes keep their integer kernels.
+
+Relu, Clip and Pad act on int8 codes directly: between float tensors a runtime would compute them, and the layer
+before them, in float, because with signed codes it cannot tell that the quantizer clips at zero by itself. ONNX
+has those ops for int8 only; at other widths a Relu or Clip stands before the quantizer, which gives the same
+codes, because rounding is monotonic and zero has the code 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+
+from intsim.errors import MalformedGraph
+from intsim.importers.onnx_node import OnnxNode
+from intsim.quantization.bias import METADATA, Bias
+from intsim.quantization.exponents import quantize
+from intsim.quantization.float_graph import FloatGraph, build_model, first_line, free_name, node_proto, rewired, tensor
+from intsim.quantization.placement import CLAMPS, TAIL, Place, clamps_behind
+
+Array = np.ndarray[Any, Any]
+
+STORED = {2: np.dtype(ml_dtypes.int2), 4: np.dtype(ml_dtypes.int4), 8: np.dtype(np.int8), 16: np.dtype(np.int16)}
+"""Bits -> the dtype of ONNX's codes of that width."""
+
+ON_CODES = CLAMPS | {"Pad"}
+"""Ops that act on int8 codes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen for a float graph.
+
+    places: the tensors with codes. exponents: by tensor and by constant operand. biases: by the layer's name.
+    """
+
+    bits: int
+    places: Mapping[str, Place]
+    exponents: Mapping[str, int]
+    biases: Mapping[str, Bias]
+
+
+def write_qdq(graph: FloatGraph, plan: Plan, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """The quantized model, checked by ONNX. metadata: added to the model's own. Errors: MalformedGraph."""
+    return _Writer(graph, plan).model(metadata)
+
+
+class _Writer:
+    def __init__(self, graph: FloatGraph, plan: Plan) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.nodes: list[OnnxNode] = []
+        self.constants: dict[str, Array] = {}
+        self.taken = {graph.input, *graph.constants, *(o for node in graph.nodes for o in node.outputs)}
+        self.codes: dict[str, str] = {}  # tensor or constant -> the name of its codes
+        self.reals: dict[str, str] = {}  # the same -> the name of its dequantized reals
+        self.scales: dict[int, str] = {}
+        self.zero = self._constant("zero_point", np.zeros((), STORED[plan.bits]))
+
+    def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
+        self._quantize(self.graph.input, self.graph.input)
+        for node in self.graph.nodes:
+            self._write(node)
+        self.graph.metadata = {**self.graph.metadata, **metadata}
+        protos = [node_proto(node) for node in self.nodes]
+        used = {name for node in self.nodes for name in node.inputs}
+        constants = [tensor(name, value) for name, value in self.constants.items() if name in used]
+        model = build_model(self.graph, protos, constants, self.graph.outputs)
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except onnx.checker.ValidationError as error:
+            raise MalformedGraph(f"the quantized model is not valid ONNX: {first_line(error)}") from error
+        return model
+
+    def _write(self, node: OnnxNode) -> None:
+        if node.op in TAIL:
+            self._emit(rewired(node, inputs=(self._real(node.inputs[0]), *node.inputs[1:])))
+        elif node.op in ON_CODES and self.plan.bits == 8:
+            self._on_codes(node)
+        else:
+            self._on_reals(node)
+
+    def _on_reals(self, node: OnnxNode) -> None:
+        inputs = [self._operand(node, i) for i in range(len(node.inputs))]
+        metadata = dict(node.metadata)
+        if node.name in self.plan.biases:
+            metadata[METADATA] = self.plan.biases[node.name].metadata
+        made = [self._new(f"{output}.float") for output in node.outputs]
+        self._emit(rewired(node, inputs=tuple(inputs), outputs=tuple(made), metadata=metadata))
+        for output, real in zip(node.outputs, made, strict=True):
+            if not self._clamp_first(node, output):
+                self._quantize(output, real)
+            else:
+                self.reals[output] = real
+
+    def _clamp_first(self, node: OnnxNode, output: str) -> bool:
+        """Whether a Relu or Clip comes between this float result and its quantizer."""
+        if self.plan.bits == 8:
+            return False
+        head: OnnxNode | None = node
+        while head is not None and head.op in CLAMPS:
+            head = self.graph.producer(head.inputs[0])
+        return head is not None and output in [c.inputs[0] for c in clamps_behind(self.graph, head)]
+
+    def _on_codes(self, node: OnnxNode) -> None:
+        output, source = node.outputs[0], self.codes[node.inputs[0]]
+        exponent = self.plan.exponents[output]
+        if node.op == "Clip":
+            low, high = (_code(self._number(node, i, b), exponent) for i, b in ((1, -math.inf), (2, math.inf)))
+            inputs = [source, self._constant(f"{output}.low", low), self._constant(f"{output}.high", high)]
+        elif node.op == "Pad":
+            value = _code(self._number(node, 2, 0.0), exponent)
+            inputs = [source, self._copied(node.inputs[1]), self._constant(f"{output}.value", value)]
+            inputs += [self._copied(name) for name in node.inputs[3:]]
+        else:
+            inputs = [source]
+        self.codes[output] = self._new(f"{output}.codes")
+        self._emit(rewired(node, inputs=tuple(inputs), outputs=(self.codes[output],)))
+        self._dequantize_where_read(output)
+
+    def _operand(self, node: OnnxNode, position: int) -> str:
+        """The name under which the quantized model's node reads the float node's input."""
+        name = node.inputs[position]
+        if name not in self.graph.constants:
+            return self._real(name) if name else ""
+        if node.name in self.plan.biases and position == 2:
+            return self._bias(node)
+        return self._coded_constant(name) if name in self.plan.exponents else self._copied(name)
+
+    def _coded_constant(self, name: str) -> str:
+        if name not in self.reals:
+            exponent, bits = self.plan.exponents[name], self.plan.bits
+            value = quantize(self.graph.constants[name], exponent, bits).astype(STORED[bits])
+            self.codes[name] = self._constant(f"{name}.codes", value)
+            self.reals[name] = self._dequantize(self.codes[name], exponent, f"{name}.dequantized")
+        return self.reals[name]
+
+    def _bias(self, node: OnnxNode) -> str:
+        bias, output = self.plan.biases[node.name], node.outputs[0]
+        product = sum(self.plan.exponents[name] for name in node.inputs[:2])
+        codes = self._constant(f"{output}.bias", bias.aligned)
+        real = self._new(f"{output}.bias.dequantized")
+        self._emit(OnnxNode(real, "DequantizeLinear", "", (codes, self._scale(product)), (real,), {}, {}))
+        return real
+
+    def _quantize(self, name: str, real: str) -> None:
+        """real -> codes -> reals again, where anything reads them."""
+        self.codes[name] = self._new(f"{name}.codes")
+        inputs = (real, self._scale(self.plan.exponents[name]), self.zero)
+        self._emit(OnnxNode(f"{name}.quantize", "QuantizeLinear", "", inputs, (self.codes[name],), {}, {}))
+        self._dequantize_where_read(name)
+
+    def _dequantize_where_read(self, name: str) -> None:
+        readers = self.graph.consumers(name)
+        if name in self.graph.outputs or any(r.op not in ON_CODES or self.plan.bits != 8 for r in readers):
+            wanted = f"{name}.dequantized" if name == self.graph.input else ""
+            self.reals[name] = self._dequantize(self.codes[name], self.plan.exponents[name], wanted or name)
+
+    def _dequantize(self, codes: str, exponent: int, wanted: str) -> str:
+        real = self._new(wanted) if wanted in self.constants or wanted == self.graph.input else wanted
+        inputs = (codes, self._scale(exponent), self.zero)
+        self._emit(OnnxNode(f"{wanted}.dequantize", "DequantizeLinear", "", inputs, (real,), {}, {}))
+        return real
+
+    def _real(self, name: str) -> str:
+        return self.reals[name]
+
+    def _scale(self, exponent: int) -> str:
+        if exponent not in self.scales:
+            value = np.array(math.ldexp(1.0, exponent), np.float32)
+            self.scales[exponent] = self._constant(f"scale.2**{exponent}", value)
+        return self.scales[exponent]
+
+    def _number(self, node: OnnxNode, position: int, default: float) -> float:
+        """A scalar parameter of a node; the default where it is absent."""
+        name = node.inputs[position] if len(node.inputs) > position else ""
+        return float(self.graph.constants[name].reshape(-1)[0]) if name else default
+
+    def _copied(self, name: str) -> str:
+        """A constant that keeps its name and value."""
+        if name:
+            self.constants[name] = self.graph.constants[name]
+        return name
+
+    def _constant(self, wanted: str, value: Array) -> str:
+        name = self._new(wanted)
+        self.constants[name] = value
+        return name
+
+    def _new(self, wanted: str) -> str:
+        name = free_name(wanted, self.taken)
+        self.taken.add(name)
+        return name
+
+    def _emit(self, node: OnnxNode) -> None:
+        self.nodes.append(node)
+
+
+def _code(bound: float, exponent: int) -> Array:
+    """The int8 code of a bound: clip(half_up(bound / 2**exponent)); an infinite one is the end of the range."""
+    if math.isinf(bound):
+        return np.array(127 if bound > 0 else -128, np.int8)
+    code = math.floor(Fraction(bound) / Fraction(2) ** exponent + Fraction(1, 2))
+    return np.array(min(max(code, -128), 127), np.int8)
