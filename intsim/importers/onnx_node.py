@@ -33,7 +33,8 @@ class OnnxNode:
     @property
     def where(self) -> str:
         """How messages name this node."""
-        return f"node {self.name!r} ({f'{self.domain}.' if self.domain else ''}{self.op})"
+        op = f"{self.domain}.{self.op}" if self.domain else self.op
+        return f"node {self.name!r} ({op if op.isprintable() else repr(op)})"
 
     def malformed(self, reason: str) -> IntsimError:
         """The error for a node that breaks ONNX's rules."""
