@@ -13,8 +13,8 @@ from intsim.lowering.lowered import Lowered
 
 Array = np.ndarray[Any, Any]
 
-REALS = (np.float16, np.float32, np.float64)
-"""Dtypes of reals. float64 is rounded to float32 (half_even), which is what an ONNX model takes."""
+REAL_BYTES = (2, 4, 8)
+"""The sizes of floats that are reals. float64 is rounded to float32 (half_even), which is what an ONNX model takes."""
 
 ROWS = 64
 """Images that are checked at a time, so that a mapped file is not read into memory as a whole."""
@@ -54,7 +54,7 @@ def _checked(lowered: Lowered, name: str, array: Array) -> Array:
         if format is None:
             raise UnusableInput(f"input {name!r} takes reals, which no format turns into codes; give floats")
         return checked_codes(array, format, name)
-    if array.dtype not in REALS:
+    if array.dtype.kind != "f" or array.dtype.itemsize not in REAL_BYTES:
         raise UnusableInput(f"input {name!r}: give floats (reals) or integers (codes), not {array.dtype}")
     return checked_reals(array, name)
 

@@ -172,6 +172,8 @@ class _Change:
             return
         codes = self._old.constants[name].astype(np.int64)
         shifts = np.maximum(s - self._slack(node, format), 0) if s > 0 else np.array([s])
+        if not shifts.any():
+            return
         left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
         moved = ((codes << left) + ((1 << right) >> 1)) >> right
         scales = tuple(np.ldexp(np.array(format.scale), shifts).tolist())

@@ -184,3 +184,76 @@ def evaluate(lowered: Lowered, inputs: dict[str, Array]) -> dict[str, Array]:
         if isinstance(result, tuple):
             values[f"{layer.outputs[0]} overflowed"] = result[1]
     return values
+
+
+def codes_of_power_of_two(exponent: int, bits: int = 8, **changes: Any) -> Format:
+    """A signed format with a shared exponent."""
+    return Format(bits, scale=(2.0**exponent,), **changes)
+
+
+def residual_graph(*, seed: int = 0, batch: int | None = None, size: int = 8, scale: float = 1.0) -> Graph:
+    """real image -> Conv + Relu -> MaxPool -> Conv -> Add -> mean -> Gemm -> real logits, power-of-two exponents.
+
+    scale: multiplies the input's scale, 1.0 for shared exponents throughout.
+    """
+    generator = np.random.default_rng(seed)
+    x = Format(8, scale=(2.0**-4 * scale,))
+    y, w = codes_of_power_of_two(-3), codes_of_power_of_two(-6)
+    formats: dict[str, Format | None] = {
+        "image": None,
+        "x": x,
+        "w1": w,
+        "b1": Format(32, scale=(2.0**-10 * scale,)),
+        "conv1_real": None,
+        "y1": y,
+        "p1": y,
+        "w2": w,
+        "b2": Format(12, scale=(2.0**-7,)),
+        "y2": y,
+        "sum": codes_of_power_of_two(-2),
+        "mean": codes_of_power_of_two(-3),
+        "flat": codes_of_power_of_two(-3),
+        "w3": w,
+        "b3": Format(32, scale=(2.0**-9,)),
+        "logits_q": codes_of_power_of_two(-3),
+        "logits": None,
+    }
+    half = size // 2
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "image": (batch, 3, size, size),
+        "x": (batch, 3, size, size),
+        "w1": (4, 3, 3, 3),
+        "b1": (4,),
+        "conv1_real": (batch, 4, size, size),
+        "y1": (batch, 4, size, size),
+        "p1": (batch, 4, half, half),
+        "w2": (4, 4, 3, 3),
+        "b2": (4,),
+        "y2": (batch, 4, half, half),
+        "sum": (batch, 4, half, half),
+        "mean": (batch, 4, 1, 1),
+        "flat": (batch, 4),
+        "w3": (4, 5),
+        "b3": (5,),
+        "logits_q": (batch, 5),
+        "logits": (batch, 5),
+    }
+    constants = {n: generator.integers(-128, 128, shapes[n]).astype(np.int8) for n in ("w1", "w2", "w3")}
+    constants |= {n: generator.integers(-2000, 2000, shapes[n]).astype(np.int32) for n in ("b1", "b2", "b3")}
+    constants["b2"] = constants["b2"].astype(np.int16)
+    conv = {"strides": (1, 1), "dilations": (1, 1), "pads": (1, 1, 1, 1), "groups": 1}
+    pool = {"kernel": (2, 2), "strides": (2, 2), "dilations": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}
+    nodes = (
+        Node("in", "QuantizeLinear", ("image",), ("x",)),
+        Node("conv1", "Conv", ("x", "w1", "b1"), ("conv1_real",), conv),
+        Node("relu1", "Relu", ("conv1_real",), ("y1",)),
+        Node("pool", "MaxPool", ("y1",), ("p1",), pool),
+        Node("conv2", "Conv", ("p1", "w2", "b2"), ("y2",), conv),
+        Node("add", "Add", ("p1", "y2"), ("sum",)),
+        Node("average", "GlobalAveragePool", ("sum",), ("mean",)),
+        Node("flatten", "Flatten", ("mean",), ("flat",), {"axis": 1}),
+        Node("fc", "Gemm", ("flat", "w3", "b3"), ("logits_q",), {"alpha": 1.0, "beta": 1.0}),
+        Node("out", "DequantizeLinear", ("logits_q",), ("logits",)),
+    )
+    values = {name: Value(name, shapes[name], format) for name, format in formats.items()}
+    return Graph("residual", ("image",), ("logits",), nodes, values, constants, 21, {}, "00" * 32)
