@@ -2,62 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from intsim.cli.options import json_option, model_argument, print_json, show, target_option
+from intsim.cli.options import (
+    json_option,
+    load_model,
+    model_argument,
+    name_of,
+    print_json,
+    target_option,
+    unused_threads_option,
+)
+from intsim.cli.terminal import heading, say, table
+
+if TYPE_CHECKING:
+    from intsim.model import Model
+
+COLUMNS = ("tensor", "op", "format", "requantize", "bits", "kernel")
+FLOAT_TAIL = "float tail"
+"""How the notes of layers in the float tail begin."""
 
 
 @click.command("inspect")
 @model_argument
 @target_option
+@unused_threads_option
 @json_option
 def command(model: str, target: str, as_json: bool) -> int:
     """Every layer of MODEL: op, formats, shift (OTP) or multiplier, accumulator bits needed and declared, kernel."""
-    import intsim
-
-    loaded = intsim.load(model, target=target)
-    rows = layer_rows(loaded)
-    tail = [row["name"] for row in rows if row["note"].startswith("float tail")]
-    document = {
-        "model": loaded.graph.name,
-        "digest": loaded.graph.digest,
-        "target": loaded.target.to_dict(),
-        "inputs": [_value(loaded, name) for name in loaded.graph.inputs],
-        "outputs": [_value(loaded, name) for name in loaded.graph.outputs],
-        "float_tail": tail,
-        "layers": rows,
-    }
+    loaded = load_model(model, target)
+    layers = layer_rows(loaded)
+    tail = [row["name"] for row in layers if row["note"].startswith(FLOAT_TAIL)]
     if as_json:
-        print_json(document)
-        return 0
-    from rich.table import Table
-
-    table = Table(title=f"{loaded.graph.name or model}, target {loaded.target.name}", title_justify="left")
-    for header in ("layer", "op", "format", "requantize", "bits needed", "declared", "kernel", "note"):
-        table.add_column(
-            header, overflow="fold", justify="right" if "bits" in header or header == "declared" else "left"
+        print_json(
+            {
+                "model": name_of(loaded, model),
+                "sha256": loaded.graph.digest,
+                "target": loaded.target.name,
+                "arithmetic": loaded.target.to_dict(),
+                "inputs": [_value(loaded, name, loaded.lowered.inputs) for name in loaded.graph.inputs],
+                "outputs": [_value(loaded, name, loaded.lowered.outputs) for name in loaded.graph.outputs],
+                "float_tail": tail,
+                "layers": layers,
+            }
         )
-    for row in rows:
-        cells = ("name", "op", "format", "requantize", "bits_needed", "bits_declared", "kernel", "note")
-        table.add_row(*("" if row[c] is None else str(row[c]) for c in cells))
-    show(table)
-    if tail:
-        show(f"float tail (not integers): {', '.join(tail)}")
+        return 0
+    heading(f"{name_of(loaded, model)}, target {loaded.target.name}")
+    rows = node_rows(loaded, layers)
+    table(COLUMNS, [[row[c] for c in COLUMNS] for row in rows], right=("bits",), fold=("tensor", "kernel"))
+    say()
+    say(f"{len(rows)} nodes; bits: what the accumulator needs, proved from the weights, and what the target declares.")
+    for note, tensors in notes(layers).items():
+        say(f"{note}: {', '.join(tensors)}")
     return 0
 
 
-def layer_rows(model: Any) -> list[dict[str, Any]]:
-    """One dict a layer, in topological order."""
+def layer_rows(model: Model) -> list[dict[str, Any]]:
+    """One dict a layer of the lowered network, in topological order: a MAC layer and its requantizer are two."""
     choices = {choice.layer.name: choice for choice in model.plan.choices}
     rows = []
     for layer in model.lowered.layers:
         if layer.op == "constant":
             continue
-        choice = choices[layer.name]
-        bounds = model.bounds.get(layer.name)
+        choice, bounds = choices[layer.name], model.bounds.get(layer.name)
         format = model.lowered.values[layer.outputs[0]]
         rows.append(
             {
@@ -77,7 +88,36 @@ def layer_rows(model: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def requantization(parameters: Any) -> str:
+def node_rows(model: Model, layers: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """One dict a node of the model: the layers that compute it, joined."""
+    ops = {node.name: node.op for node in model.graph.nodes}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in layers:
+        groups.setdefault(row["node"], []).append(row)
+    return [
+        {
+            "tensor": ", ".join(row["name"] for row in group if "#" not in row["name"]),
+            "op": ops[node],
+            "format": group[-1]["format"],
+            "requantize": _joined(group, "requantize"),
+            "bits": "".join(f"{row['bits_needed']}/{row['bits_declared']}" for row in group if row["bits_needed"]),
+            "kernel": _joined(group, "kernel"),
+        }
+        for node, group in groups.items()
+    ]
+
+
+def notes(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The notes on layers, each with the tensors that it is about."""
+    found: dict[str, list[str]] = {}
+    for row in layers:
+        tensor = row["name"].partition("#")[0]
+        if row["note"] and tensor not in found.setdefault(row["note"], []):
+            found[row["note"]].append(tensor)
+    return found
+
+
+def requantization(parameters: Mapping[str, Any]) -> str:
     """The shift (OTP) or the float32 multiplier of a layer, in words; "" where there is none."""
     if "shift" in parameters:
         return f"OTP {_span(parameters['shift'])} {parameters['rounding']}"
@@ -85,8 +125,12 @@ def requantization(parameters: Any) -> str:
         if key in parameters:
             return f"x {_span(parameters[key])} half_even"
     if "a_ratio" in parameters:
-        return f"x {_span(parameters['a_ratio'])}, {_span(parameters['b_ratio'])} half_even"
+        return f"x {_span(parameters['a_ratio'])}, x {_span(parameters['b_ratio'])} half_even"
     return ""
+
+
+def _joined(group: list[dict[str, Any]], key: str) -> str:
+    return ", ".join(dict.fromkeys(row[key] for row in group if row[key]))
 
 
 def _span(value: Any) -> str:
@@ -95,11 +139,12 @@ def _span(value: Any) -> str:
     return texts[0] if len(values) == 1 else f"{texts[0]}…{texts[1]}"
 
 
-def _value(model: Any, name: str) -> dict[str, Any]:
-    coded = model.lowered.outputs.get(name) or model.lowered.inputs.get(name) or name
-    format = model.lowered.values.get(coded)
+def _value(model: Model, name: str, coded: Mapping[str, str]) -> dict[str, Any]:
+    """A graph input or output: name, shape (null: any length), the tensor that holds its codes, and their format."""
+    format = model.lowered.values.get(coded[name])
     return {
         "name": name,
         "shape": list(model.graph.values[name].shape),
+        "codes": None if format is None else coded[name],
         "format": None if format is None else format.to_dict(),
     }

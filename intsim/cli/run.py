@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from intsim.cli.arrays import Array, read_inputs
 from intsim.cli.options import (
     input_option,
     json_option,
+    load_model,
     model_argument,
+    name_of,
     print_json,
-    progress,
-    read_inputs,
-    show,
     target_option,
     threads_option,
 )
+from intsim.cli.terminal import heading, progress, say, table
+
+if TYPE_CHECKING:
+    from intsim.model import Model
+    from intsim.result import Result
 
 
 @click.command("run")
@@ -26,9 +33,9 @@ from intsim.cli.options import (
     "taps",
     multiple=True,
     metavar="KIND[@GLOB]",
-    help="codes, accumulator, histogram, extremes, saturation, overflow; GLOB over tensor names, default all.",
+    help="codes, accumulator, histogram, extremes, saturation or overflow; of the tensors that GLOB names, else of all.",
 )
-@click.option("--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
+@click.option("--output", required=True, type=click.Path(), metavar="DIR", help="The folder to write.")
 @threads_option
 @json_option
 def command(
@@ -40,25 +47,54 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> int:
-    """Run MODEL in integers; write DIR/index.json and one .npy of codes for each output and tapped tensor."""
-    import intsim
-    from intsim.cli.records import tap_table, write_result
+    """Run MODEL in integers; write DIR/index.json and one .npy of codes for each output and each tapped tensor."""
+    from intsim.cli.records import show_counts, warn_of_overflows, write_result
 
-    loaded = intsim.load(model, target=target)
+    loaded = load_model(model, target)
     arrays, labels = read_inputs(inputs, loaded.graph.inputs)
     with progress("running") as advance:
         result = loaded.run(arrays, taps=taps, threads=threads, progress=advance)
-    index = write_result(output, loaded, result)
-    document = {"output": output, "images": result.images, "target": loaded.target.name, "tensors": index}
-    if labels is not None:
-        document["top1"] = _top1(loaded, result, labels)
+    tensors = write_result(output, loaded, result)
+    warn_of_overflows(result)
+    accuracy = {} if labels is None else {"top1": _top1(result, labels)}
     if as_json:
-        print_json(document)
+        print_json(
+            {
+                "model": name_of(loaded, model),
+                "target": loaded.target.name,
+                "images": result.images,
+                "output": output,
+                "tensors": tensors,
+                "taps": {name: counts for name, tap in result.taps.items() if (counts := tap.summary())},
+                "overflows": dict(result.overflows),
+                "accuracy": accuracy,
+            }
+        )
         return 0
-    show(f"target {loaded.target.name}: {result.images} images, {len(index)} tensors in {output}")
-    if labels is not None:
-        show(f"top-1 {document['top1']:.2%}")
-    table = tap_table(result)
-    if table is not None:
-        show(table)
+    heading(f"{name_of(loaded, model)}, target {loaded.target.name}, {_images(result.images)}")
+    _show_outputs(loaded, result, tensors)
+    show_counts(result)
+    if accuracy:
+        say(f"top-1 {accuracy['top1']:.2%}")
+    say()
+    say(f"wrote {output}/index.json and {len({t['file'] for t in tensors.values()})} .npy files")
     return 0
+
+
+def _show_outputs(model: Model, result: Result, tensors: dict[str, Any]) -> None:
+    rows = [
+        (name, "float32" if o.format is None else str(o.format), list(o.values.shape), tensors[name]["file"])
+        for name, o in result.outputs.items()
+    ]
+    table(("output", "format", "shape", "file"), rows, fold=("output", "file"))
+
+
+def _top1(result: Result, labels: Array) -> float:
+    """The accuracy of the first output. Errors: UnusableInput where it is not [images, classes]."""
+    from intsim.metrics import top1
+
+    return top1(next(iter(result.outputs.values())).values, labels)
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"

@@ -50,7 +50,7 @@ class TorchTwin:
         results: dict[str, Array] = {}
         for name, x in feeds.items():
             format = graph.format(name)
-            reals[name] = torch.from_numpy(np.ascontiguousarray(x, np.float32) if format is None else format.real(x))
+            reals[name] = torch.from_numpy(np.array(x, np.float32) if format is None else format.real(x))
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:

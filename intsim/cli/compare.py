@@ -1,0 +1,107 @@
+"""intsim compare: a model against the spec, another target, ONNX Runtime, PyTorch or recorded codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from intsim.cli.arrays import read_inputs
+from intsim.cli.options import (
+    input_option,
+    json_option,
+    load_model,
+    model_argument,
+    name_of,
+    print_json,
+    target_option,
+    threads_option,
+)
+from intsim.cli.terminal import heading, note, progress, say, table, wide
+
+if TYPE_CHECKING:
+    from intsim.comparison import Comparison, TensorDifference
+
+COUNTS = ("elements", "differ", "local", "LSB")
+"""The columns of numbers in a comparison's table."""
+
+ONLY_WHERE_WIDE = "differences"
+"""The column that is left out of a table on a narrow terminal."""
+
+MISMATCH = 1
+
+
+@click.command("compare")
+@model_argument
+@input_option
+@click.option(
+    "--against",
+    required=True,
+    metavar="PEER",
+    help="spec, target:NAME, onnxruntime, torch, torch:FILE.pt2, golden:DIR or dump:DIR.",
+)
+@target_option
+@click.option("--isolated", is_flag=True, help="Feed each layer the peer's own inputs: only local differences are left.")
+@click.option("--report", type=click.Path(), metavar="F.html", help="Write the comparison as one HTML file.")
+@threads_option
+@json_option
+def command(
+    model: str,
+    inputs: tuple[str, ...],
+    against: str,
+    target: str,
+    isolated: bool,
+    report: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> int:
+    """Compare MODEL, tensor by tensor and with tolerance zero; exits with 1 where a code differs."""
+    from intsim.comparison import compare
+
+    loaded = load_model(model, target)
+    arrays, labels = read_inputs(inputs, loaded.graph.inputs)
+    with progress("comparing") as advance:
+        comparison = compare(
+            loaded, against, arrays, labels=labels, isolated=isolated, threads=threads, progress=advance
+        )
+    if report is not None:
+        comparison.to_html(report)
+        note(f"wrote {report}")
+    if as_json:
+        print_json(comparison.to_dict())
+    else:
+        heading(f"{name_of(loaded, model)}, target {loaded.target.name}, against {comparison.against}")
+        show_layers(comparison)
+        say()
+        show_verdict(comparison)
+    return 0 if comparison.equal else MISMATCH
+
+
+def show_layers(comparison: Comparison) -> None:
+    """The table by layer: red where a layer differs on equal inputs, yellow where it only passes differences on."""
+    headers = comparison.HEADERS
+    kept = [i for i, header in enumerate(headers) if header != ONLY_WHERE_WIDE or wide()]
+    rows = [[row[i] for i in kept] for row in comparison.rows()]
+    table(
+        [headers[i] for i in kept],
+        rows,
+        right=COUNTS,
+        fold=("tensor", "first: theirs -> ours", "causes", ONLY_WHERE_WIDE),
+        style=lambda row: _colour(comparison.layers[row]),
+    )
+
+
+def show_verdict(comparison: Comparison) -> None:
+    """Equal or not, in one line, and what the reader must know beside it."""
+    say(comparison.summary(), "bold green" if comparison.equal else "bold red")
+    if comparison.causes:
+        causes = ", ".join(f"{cause} {count:,}" for cause, count in comparison.causes.most_common())
+        say(f"causes of the differences on equal inputs: {causes}")
+    for remark in comparison.remarks():
+        say(remark)
+
+
+def _colour(layer: TensorDifference) -> str:
+    if not layer.mismatches:
+        return ""
+    return "yellow" if layer.local == 0 else "red"

@@ -1,0 +1,134 @@
+"""intsim ranges: how many bits each accumulator needs, by formats, by proof, and in a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from intsim.cli.arrays import Array, read_inputs
+from intsim.cli.options import (
+    json_option,
+    load_model,
+    model_argument,
+    name_of,
+    print_json,
+    target_option,
+    threads_option,
+)
+from intsim.cli.terminal import heading, progress, say, table
+
+if TYPE_CHECKING:
+    from intsim.formats import Format
+    from intsim.lowering import Layer
+    from intsim.model import Model
+
+IMAGES = 16
+"""Images whose accumulators are held at a time."""
+
+
+@click.command("ranges")
+@model_argument
+@click.option("--input", "inputs", multiple=True, metavar="[NAME=]X.npy", help="Also observe a run on this input.")
+@target_option
+@threads_option
+@json_option
+def command(model: str, inputs: tuple[str, ...], target: str, threads: int | None, as_json: bool) -> int:
+    """Accumulator bits of every layer of MODEL: declared; worst case, by the formats; proved; observed.
+
+    Worst case: with any weights that their format allows. Proved: with these weights no input needs more. Both count
+    the bias.
+    """
+    loaded = load_model(model, target)
+    observed: dict[str, tuple[int, int, int]] = {}
+    if inputs:
+        arrays, _ = read_inputs(inputs, loaded.graph.inputs)
+        observed = observe(loaded, arrays, threads)
+    rows = [_row(loaded, name, observed) for name in loaded.bounds]
+    if as_json:
+        print_json({"model": name_of(loaded, model), "target": loaded.target.name, "layers": rows})
+        return 0
+    heading(f"{name_of(loaded, model)}, target {loaded.target.name}: bits of the accumulators")
+    keys = ("name", "op", "declared", "worst_case", "proved", "observed", "low", "high", "overflows")
+    cells = [[f"{row[k]:,}" if isinstance(row[k], int) else row[k] for k in keys] for row in rows]
+    headers = [key.replace("_", " ") for key in keys]
+    table(
+        ["tensor", *headers[1:]],
+        cells,
+        right=headers[2:],
+        fold=("tensor",),
+        style=lambda i: "red" if rows[i]["overflows"] else "yellow" if rows[i]["proved"] > rows[i]["declared"] else "",
+    )
+    say()
+    can = [row["name"] for row in rows if row["proved"] > row["declared"]]
+    if can:
+        say(f"can overflow ({loaded.target.overflow}): {', '.join(can)}", "bold yellow")
+    else:
+        say("no input can overflow any of them", "bold green")
+    return 0
+
+
+def observe(model: Model, inputs: Mapping[str, Array], threads: int | None) -> dict[str, tuple[int, int, int]]:
+    """By tensor: the least and the greatest accumulator of a run, and how many sums left it."""
+    found: dict[str, tuple[int, int, int]] = {}
+    arrays = model.named_inputs(inputs)
+    images = len(next(iter(arrays.values())))
+    step = model.batch or IMAGES
+    with progress("observing") as advance:
+        for first in range(0, images, step):
+            chunk = {name: x[first : first + step] for name, x in arrays.items()}
+            result = model.run(chunk, taps=["accumulator"], threads=threads)
+            for name, tap in result.taps.items():
+                assert tap.accumulator is not None, "the tap asks for it"
+                low, high = int(tap.accumulator.min()), int(tap.accumulator.max())
+                before = found.get(name, (low, high, 0))
+                count = before[2] + result.overflows.get(name, 0)
+                found[name] = (min(before[0], low), max(before[1], high), count)
+            advance(min(first + step, images), images)
+    return found
+
+
+def worst_case(model: Model, layer: Layer) -> tuple[int, int]:
+    """The least and the greatest sum by formats alone: products times the largest product, and the bias as it is."""
+    graph = model.graph
+    node = next(node for node in graph.nodes if node.name == layer.node)
+    x, w = (graph.values[name] for name in node.inputs[:2])
+    lengths = w.shape[1:] if layer.op == "conv" else (x.shape[-1] if len(w.shape) < 2 else w.shape[-2],)
+    assert None not in lengths, "the proof needed them too"
+    ends = [_centred(value.format) for value in (x, w) if value.format is not None]
+    corners = [a * b for a in ends[0] for b in ends[1]]
+    products = math.prod(length or 0 for length in lengths)
+    bias = layer.parameters.get("bias")
+    biases = (0, 0) if bias is None else (int(np.min(bias)), int(np.max(bias)))
+    return products * min(corners) + biases[0], products * max(corners) + biases[1]
+
+
+def _centred(format: Format) -> tuple[int, int]:
+    """The least and the greatest code minus its zero point."""
+    return format.low - max(format.zero_point), format.high - min(format.zero_point)
+
+
+def _row(model: Model, layer_name: str, observed: Mapping[str, tuple[int, int, int]]) -> dict[str, Any]:
+    from intsim.ranges import signed_bits
+
+    layer = next(layer for layer in model.lowered.layers if layer.name == layer_name)
+    tensor = next(name for name, accumulator in model.lowered.accumulators.items() if accumulator == layer.outputs[0])
+    bounds = model.bounds[layer_name]
+    low, high, overflows = observed.get(tensor, (None, None, None))
+    return {
+        "name": tensor,
+        "node": layer.node,
+        "op": layer.op,
+        "declared": bounds.declared_bits,
+        "worst_case": signed_bits(*worst_case(model, layer)),
+        "proved": bounds.needed_bits,
+        "proved_low": min(bounds.low),
+        "proved_high": max(bounds.high),
+        "observed": None if low is None or high is None else signed_bits(low, high),
+        "low": low,
+        "high": high,
+        "overflows": overflows,
+    }

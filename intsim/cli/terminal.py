@@ -1,0 +1,131 @@
+"""What people read: tables and lines on stdout, notes and progress bars on stderr. Pipes get the same text, unstyled."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 4000
+"""Columns of a pipe: a table there is never folded."""
+
+WIDE = 150
+"""Columns from which on a terminal counts as wide."""
+
+BAR_AFTER = 1.0
+"""Seconds that a command works before it shows a progress bar."""
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out: names in a model file must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def say(text: str = "", style: str = "") -> None:
+    """One line on stdout, folded at words on a terminal."""
+    from rich.text import Text
+
+    _print(Text(printable(text), style=style))
+
+
+def heading(text: str) -> None:
+    """A line that opens a part of the output."""
+    say()
+    say(text, "bold")
+
+
+def note(text: str) -> None:
+    """One line on stderr: what was decided for the user, or what they should know."""
+    click.echo(f"intsim: {printable(text)}", err=True)
+
+
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    fold: Sequence[str] = (),
+    style: Callable[[int], str] = lambda row: "",
+) -> None:
+    """A table on stdout; a column in which every cell is empty is left out.
+
+    right: the columns that are flush right. fold: those that are folded first where the terminal is too narrow.
+    style: the colour of the row of that index.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    shown = [i for i in range(len(headers)) if any(row[i] for row in cells)]
+    terminal = console().is_terminal
+    lines = box.SIMPLE_HEAD if terminal else None
+    made: Table = Table(box=lines, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for i in shown:
+        justify: Any = "right" if headers[i] in right else "left"
+        made.add_column(headers[i], justify=justify, overflow="fold", no_wrap=headers[i] not in fold)
+    for index, row in enumerate(cells):
+        made.add_row(*(Text(row[i]) for i in shown), style=style(index))
+    _print(made)
+
+
+def wide() -> bool:
+    """Whether stdout has room for columns that are good to have, but no more than that."""
+    return console().width >= WIDE
+
+
+def console() -> Console:
+    """The console on stdout, as wide as the terminal; on a pipe wide enough for anything."""
+    from rich.console import Console
+
+    made = Console(markup=False, highlight=False, emoji=False)
+    return made if made.is_terminal else Console(markup=False, highlight=False, emoji=False, width=PIPE_WIDTH)
+
+
+def _print(what: Any) -> None:
+    """Print through rich; on a pipe without the blanks that it leaves at the ends of lines."""
+    target = console()
+    if target.is_terminal:
+        target.print(what)
+        return
+    with target.capture() as captured:
+        target.print(what)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback (done, total) that draws a bar on a terminal's stderr once the work has taken a second."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(description, total=None)
+    began = time.monotonic()
+    shown = False
+
+    def advance(done: int, total: int) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - began > BAR_AFTER:
+            bar.start()
+            shown = True
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        if shown:
+            bar.stop()
