@@ -24,6 +24,7 @@ def add_float32(
     zero_point: int = 0,
     bits: int,
     signed: bool,
+    narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
     """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
@@ -35,7 +36,7 @@ def add_float32(
     """
     a_ratio, b_ratio = np.float32(a_ratio), np.float32(b_ratio)
     k = np.float32(zero_point) - fma(a_ratio, np.float32(a_zero), b_ratio * np.float32(b_zero))
-    low, high = (limit[0] for limit in float_limits(bits, signed)[:2])
+    low, high = (limit[0] for limit in float_limits(bits, signed, narrow)[:2])
     flat_a, flat_b, shape = flat_pair(a, b)
     out = np.empty(flat_a.shape, code_dtype(bits, signed))
     share_elements(

@@ -38,7 +38,7 @@ def average_pool(
     clip(round(sum(x - x_zero) / (count * 2**shift)) + zero_point), one exact quotient. count: the window's elements
     in the image, with count_include_pad those in the padding too, which add 0 to the sum.
     x: integer codes [N, C, (H,) W]. pads: begins, then ends. rounding: a name of RULES.
-    Raises ValueError where no window fits, or int64 does not hold the terms of the quotient.
+    Raises ValueError where no window fits, one has nothing of the image, or int64 does not hold the terms of the quotient.
     """
     planes, windows, shape = planes_and_windows(x, kernel, strides, pads, dilations, ceil_mode)
     rows, columns = windows.counts(count_include_pad)
@@ -88,5 +88,5 @@ def _rows(
                 for j in range(first, end):
                     sums[j] += column_sums[left + j * strides[1]]
             for j in range(sums.shape[0]):
-                count = max(rows[i] * columns[j], 1)  # a window without elements: the mean is 0
-                out[row, i, j] = clamp(divide(sums[j] << up, count << down, rule) + zero, low, high)
+                mean = divide(sums[j] << up, rows[i] * columns[j] << down, rule)
+                out[row, i, j] = clamp(mean + zero, low, high)

@@ -28,19 +28,24 @@ def average_pool_float32(
     zero_point: int = 0,
     bits: int,
     signed: bool,
+    narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
     """The codes [N, C, (H,) W], integers of the smallest dtype of so many bits.
 
     saturate(half_even(mean / scale + zero_point)), mean = (sum of x_scale * float32(x - x_zero)) / count; every
-    operation rounded to float32, the sum from left to right, row by row. count as for `average_pool`.
+    operation rounded to float32, the sum from left to right, row by row. count: the window's elements in the image,
+    with count_include_pad always the kernel's, even where the window reaches behind the padding.
     x: integer codes [N, C, (H,) W]. pads: begins, then ends. x_scale, scale: float32.
-    Raises ValueError where no window fits, or for more than 24 bits.
+    Raises ValueError where no window fits, or one has nothing of the image, or for more than 24 bits.
     Source: ONNX Runtime, contrib_ops/cpu/quantization/qlinear_pool.cc.
     """
     planes, windows, shape = planes_and_windows(x, kernel, strides, pads, dilations, ceil_mode)
-    rows, columns = windows.counts(count_include_pad)
-    low, high = (limit[0] for limit in float_limits(bits, signed)[:2])
+    if count_include_pad:
+        rows, columns = (np.full(windows.output[d], windows.kernel[d]) for d in (0, 1))
+    else:
+        rows, columns = windows.counts(False)
+    low, high = (limit[0] for limit in float_limits(bits, signed, narrow)[:2])
     out = np.empty((len(planes), *windows.output), code_dtype(bits, signed))
     scales = (np.float32(x_scale), np.float32(scale))
     parameters = (windows.geometry, *scales, x_zero, rows, columns, np.float32(zero_point), low, high, out)
@@ -81,6 +86,5 @@ def _rows(
                     for j in range(first, end):
                         sums[j] += x_scale * np.float32(np.int64(x[row, y, left + j * strides[1]]) - x_zero)
             for j in range(sums.shape[0]):
-                count = max(rows[i] * columns[j], 1)  # a window without elements: the mean is 0
-                mean = sums[j] / np.float32(count)
+                mean = sums[j] / np.float32(rows[i] * columns[j])
                 out[row, i, j] = np.int64(clamp(np.rint(mean / scale + zero), low, high))

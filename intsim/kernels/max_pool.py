@@ -24,8 +24,8 @@ def max_pool(
 ) -> Array:
     """The largest element of each window, [N, C, (H,) W] of x's dtype; padding never wins.
 
-    x: codes (or float32) [N, C, (H,) W]. pads: begins, then ends. A window with nothing but padding gives the
-    dtype's lowest value. Raises ValueError where no window fits.
+    x: codes (or float32) [N, C, (H,) W]. pads: begins, then ends. Raises ValueError where no window
+    fits, or one has nothing of the image.
     """
     planes, windows, shape = planes_and_windows(x, kernel, strides, pads, dilations, ceil_mode)
     out = np.empty((len(planes), *windows.output), x.dtype)

@@ -22,6 +22,7 @@ def mul_float32(
     zero_point: int = 0,
     bits: int,
     signed: bool,
+    narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
     """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
@@ -33,7 +34,7 @@ def mul_float32(
     Source: MlasQLinearMul in ONNX Runtime, mlas/lib/qlmul.cpp.
     """
     factor, zero = np.float32(ratio), np.float32(zero_point)
-    low, high = (limit[0] for limit in float_limits(bits, signed)[:2])
+    low, high = (limit[0] for limit in float_limits(bits, signed, narrow)[:2])
     flat_a, flat_b, shape = flat_pair(a, b)
     out = np.empty(flat_a.shape, code_dtype(bits, signed))
     share_elements(

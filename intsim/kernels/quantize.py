@@ -32,7 +32,7 @@ def quantize(
     """The codes, integers of the smallest dtype of so many bits, in r's shape.
 
     clip(round(r / scale) + zero_point), where the quotient of the two float32 is exact.
-    r: float32 without NaN. scale: float32, scalar or [channels] along axis; zero_point likewise. rounding: of RULES.
+    r: finite float32. scale: float32, scalar or [channels] along axis; zero_point likewise. rounding: of RULES.
     Raises ValueError for more than 32 bits.
     """
     if bits > 32:
@@ -55,16 +55,11 @@ def quantize(
 
 @kernel
 def _split(pattern: Any) -> Any:
-    """The float32 of this bit pattern as integers (mantissa, exponent): mantissa * 2**exponent.
-
-    Infinity becomes a number so large that every quotient with it is beyond all codes.
-    """
+    """The float32 of this bit pattern as integers (mantissa, exponent): mantissa * 2**exponent."""
     bits = np.int64(pattern)
     biased, fraction = (bits >> 23) & 255, bits & 0x7FFFFF
     mantissa = fraction if biased == 0 else fraction | 0x800000
     exponent = np.int64(1 if biased == 0 else biased) - 150
-    if biased == 255:
-        exponent += 512
     return (-mantissa if bits < 0 else mantissa), exponent
 
 

@@ -24,6 +24,7 @@ def reduce_mean_float32(
     zero_point: int = 0,
     bits: int,
     signed: bool,
+    narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
     """The codes, integers of the smallest dtype of so many bits; the axes are left out, or of length 1 with keepdims.
@@ -42,5 +43,6 @@ def reduce_mean_float32(
         zero_point=zero_point,
         bits=bits,
         signed=signed,
+        narrow=narrow,
         pool=pool,
     )

@@ -77,6 +77,8 @@ def planes_and_windows(
         (pads[2], pads[3]),
         (height, width),
     )
+    if not all(counts.all() for counts in windows.counts(False)):
+        raise ValueError(f"every window must reach the image: pads {pads} leave one with nothing but padding")
     return contiguous(x).reshape(prod(x.shape[:2]), *image), windows, (*x.shape[:2], height, width)
 
 

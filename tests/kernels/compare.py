@@ -27,9 +27,9 @@ def spec_of(op: str) -> Callable[..., Any]:
     return getattr(import_module(f"intsim.spec.{op}"), op)
 
 
-def assert_same(op: str, *xs: Array, kernel: Callable[..., Any] | None = None, **parameters: Any) -> None:
+def assert_same(op: str, *xs: Array, under_test: Callable[..., Any] | None = None, **parameters: Any) -> None:
     """Fail unless the kernel gives the spec's result: in one thread, in two, and from read-only strided inputs."""
-    kernel = kernel or kernel_of(op)
+    kernel = under_test or kernel_of(op)
     expected = spec_of(op)(*xs, **parameters)
     check(op, kernel(*xs, **parameters), expected, parameters)
     if numba.config.DISABLE_JIT:  # plain Python: once is slow enough

@@ -5,8 +5,8 @@ import pytest
 
 from intsim.formats import storage_dtype
 from intsim.kernels.saturate import accumulator_dtype, clamp, code_dtype, limits, wrap
-from intsim.spec_saturate import saturate as spec_saturate
-from intsim.spec_saturate import wrap as spec_wrap
+from intsim.spec.saturate import saturate as spec_saturate
+from intsim.spec.saturate import wrap as spec_wrap
 
 
 @pytest.mark.nojit
