@@ -24,7 +24,7 @@ def slice(
 ) -> npt.NDArray[Any]:
     """x[start:end:step] on each of the axes, dtype kept.
 
-    Negative starts and ends count from the end of the axis; both are then clamped to it, as in Python. steps: not 0.
+    Negative starts and ends count from the end of the axis; both are then clamped to it. steps: not 0.
     An end before the first element, going backwards, is below -length. Raises OutOfDomain. Source: ONNX's Slice.
     """
     array = np.asarray(x)
@@ -44,4 +44,5 @@ def slice(
 def _bounded(start: int, end: int, step: int, length: int) -> builtins.slice:
     # a negative end that is still negative once the length is added lies before the first element: None, in Python
     last = None if step < 0 and end < -length else end
-    return builtins.slice(start, last, step)
+    # backwards, ONNX clamps a start before the first element to that element; Python would select nothing
+    return builtins.slice(max(start, -length) if step < 0 else start, last, step)
