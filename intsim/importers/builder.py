@@ -78,6 +78,12 @@ class Builder:
         self.operands[name] = Operand(name, shape, format, integer=format is not None)
         self.add_value(name, shape, format)
 
+    def free_name(self, name: str) -> str:
+        """The name, with # behind it where a tensor of the file has it."""
+        while name in self.operands or name in self.read:
+            name += "#"
+        return name
+
     def add_value(self, name: str, shape: Shape, format: Format | None) -> None:
         """Declare a value of the graph."""
         self.values[name] = Value(name, tuple(n if isinstance(n, int) else None for n in shape), format)
@@ -94,6 +100,10 @@ class Builder:
     def optional(self, node: OnnxNode, index: int) -> Operand | None:
         """The index-th input, None where it is absent."""
         name = node.inputs[index] if index < len(node.inputs) else ""
+        if name and name not in self.operands:
+            raise node.unsupported(
+                f"input {index} ({name!r}) is not known here: supported: constants, and first outputs of ops before it"
+            )
         return self.operands[name] if name else None
 
     def data(self, node: OnnxNode, index: int, what: str) -> Operand:
@@ -167,6 +177,8 @@ class Builder:
         name = name or node.name
         if name in self._taken:
             name = f"{name}@{outputs[0]}"
+        while name in self._taken:
+            name += "@"
         self._taken.add(name)
         self.nodes.append(
             Node(name, op, tuple(inputs), tuple(outputs), dict(attributes), tuple(dict.fromkeys(sources)))
@@ -179,9 +191,9 @@ class Builder:
         array, name = operand.constant, operand.name
         if operand.format is None:
             array = float32_exactly(array, name, node)
-        declared = self.values.get(name)
-        if declared is not None and declared.format != operand.format:
-            name = f"{name}#{node.name}"
+        # One initializer may be read with several meanings; each is a constant of its own.
+        while name in self.values and self.values[name].format != operand.format:
+            name += "#"
         self.add_value(name, operand.shape, operand.format)
         array = np.ascontiguousarray(array).reshape(array.shape)
         array.flags.writeable = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,13 @@ from intsim.formats import Format
 from intsim.importers.builder import Builder, Operand, named_lengths
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.quantizers import sole_quantizer
-from intsim.ops import output_shapes
+from intsim.ops import output_shapes, spelled
 
 Importer = Callable[[Builder, OnnxNode], None]
 """What an op family holds for each op: the function that adds such a node to the graph."""
+
+LARGEST_VALUE = 1 << 32
+"""How many elements a tensor may have, unknown lengths not counted: a file of a few bytes can ask for terabytes."""
 
 
 def emit(
@@ -37,11 +41,15 @@ def emit(
         raise node.unsupported("all its inputs are constants: fold the model's constants before (onnxsim, ORT)")
     attributes = dict(attributes or {})
     shapes = output_shapes(op, attributes, [i.shape for i in given], node.name)
-    if any(0 in shape for shape in (*shapes, *(i.shape for i in given))):
-        raise node.unsupported("it reads or makes an empty tensor; supported: lengths of 1 or more")
+    for shape in (*shapes, *(i.shape for i in given)):
+        size = math.prod(n for n in shape if isinstance(n, int))
+        if not 0 < size <= LARGEST_VALUE:
+            raise node.unsupported(
+                f"a tensor of {size} elements ({spelled(shape)}); supported: 1 to {LARGEST_VALUE} for one image"
+            )
     names = []
     sources = [s for i in given for s in i.sources] + [node.name]
-    outputs: list[tuple[Operand, str]] = []
+    reals: list[tuple[Operand, str]] = []
     for tensor, lengths in zip(node.outputs, shapes, strict=False):
         shape = named_lengths(lengths, tensor or node.name)
         quantizer = sole_quantizer(builder, tensor, shape) if codes is None and tensor else None
@@ -52,30 +60,33 @@ def emit(
             made = Operand(quantizer.name, shape, quantizer.format, integer=True)
             builder.operands[quantizer.name] = made
         elif keep is not None:
-            made = Operand(f"{tensor}#codes" if tensor in builder.model.outputs else tensor, shape, keep)
+            made = Operand(_name_of_codes(builder, tensor), shape, keep)
+            if made.name != tensor:
+                reals.append((made, tensor))
         else:
             made = Operand(tensor, shape)
         builder.operands[tensor] = replace(made, integer=codes is not None)
         builder.add_value(made.name, shape, made.format)
         names.append(made.name)
-        outputs.append((made, tensor))
     used = [builder.use(i, node) if i is not None else "" for i in inputs]
     builder.add_node(op, used, names, attributes, node, sources)
-    for made, tensor in outputs:
-        if made.name == f"{tensor}#codes":
-            builder.dequantize(made, tensor, node, f"{node.name}#dequantize")
+    for made, tensor in reals:
+        builder.dequantize(made, tensor, node, f"{node.name}#dequantize")
+
+
+def _name_of_codes(builder: Builder, tensor: str) -> str:
+    """A name for the codes behind a real tensor: its own, unless the graph puts out its reals."""
+    return builder.free_name(f"{tensor}#codes") if tensor in builder.model.outputs else tensor
 
 
 def view_as(builder: Builder, node: OnnxNode, x: Operand, format: Format, tensor: str) -> Operand:
     """The codes x with the meaning `format`: a Reinterpret node where their maker gave them another one."""
     if x.constant is not None:
-        declared = builder.values.get(x.name)
-        name = x.name if declared is None or declared.format == format else f"{x.name}#{tensor}"
-        return replace(x, name=name, format=format)
+        return replace(x, format=format)
     if x.name in builder.raw_inputs:
         builder.set_input_format(x.name, format)
     elif x.format != format:
-        name = f"{tensor}#codes" if tensor in builder.model.outputs else tensor
+        name = _name_of_codes(builder, tensor)
         builder.add_value(name, x.shape, format)
         builder.add_node("Reinterpret", [x.name], [name], {}, node, [node.name], f"{node.name}#reinterpret")
         return replace(x, name=name, format=format)

@@ -44,7 +44,7 @@ def transposed(builder: Builder, node: OnnxNode, x: Operand) -> Operand:
     format = x.format
     if format is not None and format.axis is not None:
         format = replace(format, axis=1 - format.axis)
-    name, shape = f"{x.name}.T", x.shape[::-1]
+    name, shape = builder.free_name(f"{x.name}.T"), x.shape[::-1]
     turned = replace(x, name=name, shape=shape, format=format)
     if x.constant is not None:
         return replace(turned, constant=x.constant.T)

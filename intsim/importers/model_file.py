@@ -207,7 +207,7 @@ def _declared(value: ValueInfoProto) -> tuple[ElementType, Shape]:
     lengths: list[int | str] = []
     for i, dim in enumerate(tensor.shape.dim):
         if dim.HasField("dim_value"):
-            if dim.dim_value < 1:
+            if not 0 < dim.dim_value <= LARGEST_FILE:
                 raise MalformedGraph(f"{where}: axis {i} has length {dim.dim_value}")
             lengths.append(int(dim.dim_value))
         else:

@@ -180,6 +180,8 @@ def split(builder: Builder, node: OnnxNode) -> None:
     """Split; without sizes into equal parts, the last one smaller where it does not divide (opset 18)."""
     x = builder.operand(node, 0, "data")
     axis = normal_axis(node, node.integer("axis", 0), len(x.shape))
+    if not all(node.outputs):
+        raise node.unsupported("one of its outputs has no name; supported: all outputs named")
     sizes = builder.integers(node, 1, "split")
     if sizes is None:
         length, parts = x.shape[axis], len(node.outputs)
@@ -336,7 +338,7 @@ def concat(builder: Builder, node: OnnxNode) -> None:
         assert first.format is not None
         # Integers of one tensor have one meaning: that of the first, whatever the others were.
         operands = [first] + [
-            view_as(builder, node, o, first.format, f"{node.name}#{i}") for i, o in enumerate(operands[1:], 1)
+            view_as(builder, node, o, first.format, f"{node.outputs[0]}#{i}") for i, o in enumerate(operands[1:], 1)
         ]
         emit(builder, node, "Concat", operands, {"axis": axis}, codes=first.format)
         return

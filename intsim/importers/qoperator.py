@@ -30,7 +30,7 @@ def coded(
     if not x.integer or x.format is None:
         raise node.malformed(f"{what} must be codes of one of the types {CODE_TYPES}")
     format = _format(builder, node, x.format, x.shape, scale_index, what, axis)
-    return replace(view_as(builder, node, x, format, f"{node.name}#{what}"), integer=False, sources=())
+    return replace(view_as(builder, node, x, format, f"{node.outputs[0]}#{what}"), integer=False, sources=())
 
 
 def result(builder: Builder, node: OnnxNode, scale_index: int, like: Format | None) -> Format:
@@ -97,12 +97,13 @@ def bias(builder: Builder, node: OnnxNode, index: int, x: Operand, w: Operand, a
         raise node.malformed("the bias must be int32")
     assert x.format is not None
     assert w.format is not None
-    scale = np.float32(alpha) * x.format.scales * w.format.scales
+    with np.errstate(over="ignore"):
+        scale = np.float32(alpha) * x.format.scales * w.format.scales
     axis = len(b.shape) - 1 if scale.size > 1 else None
     if axis is not None and (axis < 0 or b.shape[axis] != scale.size):
         raise node.malformed(f"a bias of shape {b.shape} for {scale.size} channels")
     format = located(Format(32), scale, np.zeros(scale.size, np.int64), axis, node)
-    return replace(view_as(builder, node, b, format, f"{node.name}#bias"), integer=False)
+    return replace(view_as(builder, node, b, format, f"{node.outputs[0]}#bias"), integer=False)
 
 
 def matmul(builder: Builder, node: OnnxNode) -> None:

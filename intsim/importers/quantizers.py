@@ -128,7 +128,8 @@ def located(format: Format, scale: Array, zero_point: Array, axis: int | None, n
         raise node.malformed(f"scale must be one or more floats, not {scale.dtype}{list(scale.shape)}")
     if zero_point.dtype.kind not in "iu":
         raise node.malformed(f"zero point must be of integers, not {zero_point.dtype}")
-    single = scale.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = scale.astype(np.float32)
     try:
         return replace(
             format,

@@ -32,4 +32,4 @@ def centred(builder: Builder, node: OnnxNode, index: int, zero_index: int, what:
             raise node.malformed(f"{zero.size} zero points for axis {at} of length {x.shape[at]}")
     bare = Format(x.format.bits, x.format.signed, x.format.narrow)
     format = located(bare, np.ones(zero.size, np.float32), zero, at, node)
-    return replace(view_as(builder, node, x, format, f"{node.name}#{what}"), integer=False)
+    return replace(view_as(builder, node, x, format, f"{node.outputs[0]}#{what}"), integer=False)
