@@ -96,6 +96,9 @@ def check_override(lowered: Lowered, override: Mapping[str, Array]) -> dict[str,
             raise UnusableInput(f"override of {name!r}: the model has no such tensor")
         format = lowered.values[name]
         array = np.asarray(array)
+        value = lowered.graph.values.get(name)
+        if value is not None and not _fits(value.shape, array.shape):
+            raise UnusableInput(f"override of {name!r}: expected {_text(value.shape)}, got shape {list(array.shape)}")
         if format is None:
             result[name] = array.astype(np.float32)
             continue
@@ -122,9 +125,18 @@ def _check_shape(lowered: Lowered, name: str, array: Array) -> None:
         raise UnusableInput(f"input {name!r}: expected shape {expected}, {got}{_hint(declared, array.shape)}")
 
 
+def _fits(declared: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a shape is the declared one, for some number of images."""
+    same = all(length in (None, own) for length, own in zip(declared[1:], shape[1:], strict=False))
+    return len(declared) == len(shape) and same
+
+
 def _shape_text(lowered: Lowered, name: str) -> str:
+    return _text(lowered.graph.values[name].shape)
+
+
+def _text(lengths: tuple[int | None, ...]) -> str:
     """A shape like [N, 3, 224, 224]; a fixed batch of 4 is 4*N."""
-    lengths = list(lowered.graph.values[name].shape)
     texts = ["?" if length is None else str(length) for length in lengths]
     if lengths:
         first = lengths[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,15 @@ import numpy as np
 
 from intsim.batches import Batch, Progress, run_batches
 from intsim.engine import Engine
-from intsim.errors import UnusableInput
-from intsim.graph import Graph
+from intsim.errors import AccumulatorOverflow, UnusableInput
+from intsim.graph import Graph, Node, Value
 from intsim.inputs import check_inputs, check_override, values_of
 from intsim.lowering import lower
-from intsim.lowering.lowered import Lowered
+from intsim.lowering.lowered import Layer, Lowered
+from intsim.observe import Observer
 from intsim.plan import Plan, make_plan
 from intsim.ranges import Bounds
+from intsim.reference import run_layer, run_reference
 from intsim.result import Result
 from intsim.settings import with_formats
 from intsim.taps import TapSpec
@@ -30,6 +33,9 @@ Array = np.ndarray[Any, Any]
 
 ENGINES = ("kernels", "spec")
 """What computes: the compiled kernels, or the definition itself on unbounded integers (slow)."""
+
+SPEC_IMAGES = 4
+"""Images that the spec runs at a time; its integers are eight bytes wide."""
 
 TARGET_METADATA = "intsim.target"
 """The metadata entry of a model file that names its target."""
@@ -107,8 +113,21 @@ class Model:
         return lengths[0] if lengths and None not in lengths else None
 
     def named_inputs(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
-        """x by input name: float32 reals, or codes in their format's dtype. Errors: see `run`."""
-        return check_inputs(self.lowered, x)
+        """x by input name: float32 reals, or codes in their format's dtype. Errors: see `run`.
+
+        Reals for an input that takes codes are quantized by the target's rule for reals that enter.
+        """
+        return {name: self._quantized(name, array) for name, array in check_inputs(self.lowered, x).items()}
+
+    def _quantized(self, name: str, array: Array) -> Array:
+        value = self.graph.values[name]
+        if value.format is None or array.dtype.kind in "iu":
+            return array
+        real = f"{name}#real"
+        node = Node(name, "QuantizeLinear", (real,), (name,))
+        values = {real: Value(real, value.shape, None), name: value}
+        graph = Graph(name, (real,), (name,), (node,), values, {}, self.graph.opset)
+        return run_reference(lower(graph, self.target), {real: array})[name]
 
     def run(
         self,
@@ -145,3 +164,30 @@ class Model:
     def with_target(self, target: str | Path | Target) -> Model:
         """The same network on another target; constants and proofs that do not change are shared."""
         return Model(self.graph, find_target(target), like=self, file=self.file)
+
+
+def _run_spec(
+    lowered: Lowered,
+    inputs: Mapping[str, Array],
+    taps: Sequence[TapSpec],
+    override: Mapping[str, Array],
+    progress: Progress | None,
+) -> Result:
+    """What Engine.run gives, computed by the reference."""
+
+    def call(layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> Array:
+        return run_layer(replace(layer, parameters=parameters), operands, None)[0]
+
+    observer = Observer(lowered, taps, call)
+
+    def compute(batch: Batch) -> dict[str, Array]:
+        for name, array in batch.inputs.items():
+            observer.given(name, array)
+        try:
+            return run_reference(lowered, batch.inputs, observer.observe, batch.override)
+        except AccumulatorOverflow as error:
+            if batch.before == 0:
+                raise
+            raise AccumulatorOverflow(f"{error} (its images are counted from number {batch.before} on)") from error
+
+    return run_batches(lowered, inputs, check_override(lowered, override), observer, compute, SPEC_IMAGES, progress)

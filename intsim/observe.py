@@ -29,7 +29,6 @@ WIDEST = 64
 class Observer:
     """Takes the taps of one run: it is shown each layer's results, batch by batch, in topological order.
 
-    reads: the values that must be at hand when the layer that reads them is shown.
     overflows: by tensor, the sums behind it that left their accumulator, whether a tap asks for them or not.
     Errors: UnusableInput for a tap that fits no tensor.
     """
@@ -49,12 +48,6 @@ class Observer:
         for name, collector in self._collectors.items():
             for layer in clipping_layers(lowered, name) if "saturation" in collector.specs else ():
                 self._by_clipping.setdefault(layer.outputs[0], []).append(collector)
-        self.reads = frozenset(
-            name
-            for layer in lowered.layers
-            if layer.outputs[0] in self._by_clipping or self._counts_overflow(layer)
-            for name in layer.inputs
-        )
 
     def given(self, name: str, codes: Array) -> None:
         """Observe a value that was given, not computed."""
@@ -88,10 +81,6 @@ class Observer:
     def taps(self) -> dict[str, Tap]:
         """The taps, by tensor name, in topological order."""
         return {name: collector.tap() for name, collector in self._collectors.items()}
-
-    def _counts_overflow(self, layer: Layer) -> bool:
-        collector = self._by_accumulator.get(layer.outputs[0])
-        return collector is not None and "overflow" in collector.specs
 
     def _clipped(self, layer: Layer, values: Mapping[str, Array]) -> tuple[int, int]:
         """How many results the layer clips at each end: it is computed once more, with more bits."""

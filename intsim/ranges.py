@@ -92,6 +92,25 @@ def bounds_of(lowered: Lowered, layer: Layer) -> Bounds:
     return Bounds(total_low, total_high, partial_low, partial_high, needed, declared)
 
 
+def worst_case(lowered: Lowered, layer: Layer) -> tuple[int, int]:
+    """The least and the greatest sum of a MAC layer for any weights that their format allows, the bias as it is."""
+    node = next(n for n in lowered.graph.nodes if n.name == layer.node)
+    w_format = lowered.graph.format(node.inputs[1])
+    assert w_format is not None, "the operands of a MAC layer have formats"
+    x_zero, w_zero = ("x_zero", "w_zero") if layer.op == "conv" else ("a_zero", "b_zero")
+    x = _interval(lowered, layer, 0, layer.parameters.get(x_zero, 0))
+    zeros = layer.parameters.get(w_zero, 0)
+    w = w_format.low - int(np.max(zeros)), w_format.high - int(np.min(zeros))
+    corners = [p * q for p in x for q in w]
+    codes = constant_operand(lowered, layer, 1)
+    if codes is None:
+        length = _inner_length(lowered, layer)
+    else:
+        length = codes[0].size if layer.op == "conv" else codes.shape[-2 if codes.ndim > 1 else 0]
+    bias = np.atleast_1d(0 if layer.parameters.get("bias") is None else layer.parameters["bias"])
+    return min(corners) * length + int(bias.min()), max(corners) * length + int(bias.max())
+
+
 def signed_bits(low: int, high: int) -> int:
     """The narrowest two's complement width that holds both integers."""
     return max((-low - 1 if low < 0 else low).bit_length(), (-high - 1 if high < 0 else high).bit_length()) + 1

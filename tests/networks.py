@@ -106,7 +106,9 @@ def residual(
     out = {"zero_point": 0, "bits": 8, "signed": True, "narrow": False}
     mac = {"accumulator_bits": accumulator_bits, "overflow": overflow}
     layers = (
-        Layer("x_q", "quantize", ("x",), ("x_q",), {"scale": X.scales[0], "rounding": "half_up", "axis": 1, **out}, "in"),
+        Layer(
+            "x_q", "quantize", ("x",), ("x_q",), {"scale": X.scales[0], "rounding": "half_up", "axis": 1, **out}, "in"
+        ),
         Layer("y1#accumulator", "conv", ("x_q",), ("y1#accumulator",), conv_parameters(w=w1, bias=b1, **mac), "conv1"),
         Layer(
             "y1#unclamped",
@@ -218,28 +220,24 @@ def residual_graph(*, seed: int = 0, batch: int | None = None, size: int = 8, sc
         "logits_q": codes_of_power_of_two(-3),
         "logits": None,
     }
+    lengths = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (4, 5), "b1": (4,), "b2": (4,), "b3": (5,)}
     half = size // 2
     shapes: dict[str, tuple[int | None, ...]] = {
         "image": (batch, 3, size, size),
         "x": (batch, 3, size, size),
-        "w1": (4, 3, 3, 3),
-        "b1": (4,),
+        **lengths,
         "conv1_real": (batch, 4, size, size),
         "y1": (batch, 4, size, size),
         "p1": (batch, 4, half, half),
-        "w2": (4, 4, 3, 3),
-        "b2": (4,),
         "y2": (batch, 4, half, half),
         "sum": (batch, 4, half, half),
         "mean": (batch, 4, 1, 1),
         "flat": (batch, 4),
-        "w3": (4, 5),
-        "b3": (5,),
         "logits_q": (batch, 5),
         "logits": (batch, 5),
     }
-    constants = {n: generator.integers(-128, 128, shapes[n]).astype(np.int8) for n in ("w1", "w2", "w3")}
-    constants |= {n: generator.integers(-2000, 2000, shapes[n]).astype(np.int32) for n in ("b1", "b2", "b3")}
+    constants = {n: generator.integers(-128, 128, lengths[n]).astype(np.int8) for n in ("w1", "w2", "w3")}
+    constants |= {n: generator.integers(-2000, 2000, lengths[n]).astype(np.int32) for n in ("b1", "b2", "b3")}
     constants["b2"] = constants["b2"].astype(np.int16)
     conv = {"strides": (1, 1), "dilations": (1, 1), "pads": (1, 1, 1, 1), "groups": 1}
     pool = {"kernel": (2, 2), "strides": (2, 2), "dilations": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}

@@ -88,7 +88,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=bomb)
     for path, read in ((tmp_path / "x.npy", read_array), (tmp_path / "x.npz", read_arrays)):
         with pytest.raises(UnusableInput, match="holds Python objects"):
-            read(path)  # type: ignore[operator]
+            read(path)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -132,7 +132,7 @@ def test_a_damaged_npz_is_one_error(tmp_path: Path) -> None:
             errors += 1
     assert errors > 10
     (tmp_path / "t.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UnusableInput, match="not a readable .npz"):
+    with pytest.raises(UnusableInput, match="not a readable"):
         read_arrays(tmp_path / "t.npz")
 
 
@@ -148,7 +148,9 @@ def test_files_have_the_usual_mode_and_nothing_is_left(tmp_path: Path) -> None:
     write_file(tmp_path / "sub" / "a", b"2")
     assert (tmp_path / "sub" / "a").read_bytes() == b"2"
     (tmp_path / "sub" / "b").touch()
-    assert stat.S_IMODE((tmp_path / "sub" / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "sub" / "b").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "sub" / "a").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "sub" / "b").stat().st_mode
+    )
     assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == ["a", "b"]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from intsim import spec
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
-from intsim.ranges import bounds_of, prove, signed_bits, valid_taps
+from intsim.lowering import lower
+from intsim.ranges import bounds_of, prove, signed_bits, valid_taps, worst_case
 from intsim.sums import addends, first_misfit
-from tests.networks import X, conv_parameters, random_codes, residual, single_mac
+from intsim.target import TARGETS
+from tests.networks import X, conv_parameters, random_codes, residual, residual_graph, single_mac
 
 Array = np.ndarray[Any, Any]
 
@@ -77,7 +80,14 @@ def test_matmul_bounds_are_attained_per_column() -> None:
     b_zero = np.array([0, 3, -7, 20])
     bias = np.array([50, -50, 0, 1])
     format = Format(8, False, zero_point=(128,))
-    parameters = {"b": b, "a_zero": 128, "b_zero": b_zero, "bias": bias, "accumulator_bits": 32, "overflow": "wrap"}
+    parameters: dict[str, Any] = {
+        "b": b,
+        "a_zero": 128,
+        "b_zero": b_zero,
+        "bias": bias,
+        "accumulator_bits": 32,
+        "overflow": "wrap",
+    }
     lowered = single_mac("matmul", (None, 10), parameters, x_format=format)
     bounds = bounds_of(lowered, lowered.layers[0])
     centred = b.astype(np.int64) - b_zero
@@ -89,7 +99,7 @@ def test_matmul_bounds_are_attained_per_column() -> None:
 
 def test_matmul_of_two_computed_operands_is_bounded_by_its_formats() -> None:
     format = Format(8, False, zero_point=(10,))
-    parameters = {"a_zero": 0, "b_zero": 10, "bias": None, "accumulator_bits": 32, "overflow": "wrap"}
+    parameters: dict[str, Any] = {"a_zero": 0, "b_zero": 10, "bias": None, "accumulator_bits": 32, "overflow": "wrap"}
     lowered = single_mac("matmul", (None, 4, 6), parameters, second=("b", (None, 6, 4), format))
     bounds = bounds_of(lowered, lowered.layers[0])
     a = np.full((1, 4, 6), -128)
@@ -112,7 +122,11 @@ def test_needed_bits_are_just_enough(overflow: str) -> None:
     lowered = single_mac("conv", (None, 1, 1, 3), parameters)
     bounds = bounds_of(lowered, lowered.layers[0])
     # Sums without bias: -765 to 768 (11 bits); with it -1365 to 168 (12 bits).
-    assert (bounds.low, bounds.high, bounds.needed_bits) == ((-3 * 127 - 3 * 128 - 600,), (3 * 127 + 3 * 128 - 600,), 12)
+    assert (bounds.low, bounds.high, bounds.needed_bits) == (
+        (-3 * 127 - 3 * 128 - 600,),
+        (3 * 127 + 3 * 128 - 600,),
+        12,
+    )
     x = adversary(w[0], X, -1)[None]
     enough = {**parameters, "overflow": "saturate" if overflow == "saturate" else "wrap"}
     assert not spec.conv(x, **{**enough, "accumulator_bits": 12})[1].any()
@@ -156,6 +170,24 @@ def test_wide_codes_are_bounded_without_overflow_of_int64() -> None:
     parameters = conv_parameters(w=w, pads=(0,) * 4)
     lowered = single_mac("conv", (None, 4, 1, 1), parameters, x_format=Format(32, zero_point=(0,)))
     assert bounds_of(lowered, lowered.layers[0]).high == (4 * 2**62,)
+
+
+@pytest.mark.parametrize("name", ["y1#accumulator", "y2#accumulator", "logits_q#accumulator"])
+def test_the_worst_case_needs_other_weights(name: str) -> None:
+    """It is what the proof gives for weights of the extreme codes, and never less than for the real ones."""
+    lowered = lower(residual_graph(), TARGETS["diffquant"])
+    layer = next(la for la in lowered.layers if la.name == name)
+    keyword = "w" if layer.op == "conv" else "b"
+    low, high = worst_case(lowered, layer)
+    reached = [
+        bounds_of(lowered, replace(layer, parameters={**layer.parameters, keyword: np.full_like(weights, code)}))
+        for weights in [layer.parameters[keyword]]
+        for code in (-128, 127)
+    ]
+    assert high == max(max(b.high) for b in reached)
+    assert low == min(min(b.low) for b in reached)
+    real = bounds_of(lowered, layer)
+    assert low < min(real.low) and max(real.high) < high
 
 
 def test_valid_taps() -> None:

@@ -129,7 +129,9 @@ def test_a_shared_bias_is_split() -> None:
         "other_real": Value("other_real", (None, 4, 8, 8), None),
         "w4": Value("w4", (4, 3, 3, 3), graph.format("w1")),
     }
-    graph = replace(graph, nodes=tuple(nodes), values=values, constants={**graph.constants, "w4": graph.constants["w1"]})
+    graph = replace(
+        graph, nodes=tuple(nodes), values=values, constants={**graph.constants, "w4": graph.constants["w1"]}
+    )
     narrow = with_formats(graph, {"conv1": {"bits": 4}})
     assert narrow.nodes[2].inputs == ("x", "w4", "b1")
     assert narrow.constants["b1"] is graph.constants["b1"]

@@ -95,7 +95,7 @@ def test_codes_histogram_and_extremes_are_exact(images: int) -> None:
     taps = run(lowered, {"x_q": x}, ["codes", "histogram", "extremes", TapSpec("histogram", "sum", per_image=True)])
     assert list(taps) == ["x_q", "y1", "y2", "sum", "mean", "flat", "logits_q"]
     for name, tap in taps.items():
-        assert np.array_equal(tap.codes, expected[name])
+        assert tap.codes is not None and np.array_equal(tap.codes, expected[name])
         assert tap.extremes == (expected[name].min(), expected[name].max())
         assert tap.histogram is not None
         total = tap.histogram.sum(axis=0) if name == "sum" else tap.histogram
@@ -108,7 +108,7 @@ def python_half_up(value: int, shift: int) -> int:
 
 
 def test_saturation_counts_the_clipped_results() -> None:
-    """y1 has its Relu's clamp behind the requantizer: what the requantizer clips counts, what the Relu clamps does not."""
+    """y1 has its Relu's clamp behind the requantizer: what the requantizer clips is counted, not what Relu clamps."""
     lowered = residual(size=4)
     x = random_codes(2, (33, 3, 4, 4))
     expected = evaluate(lowered, {"x": X.real(x)})
@@ -179,7 +179,8 @@ def test_overflow_counts_by_channel_and_names_the_first(overflow: str, images: i
         assert record is not None
         assert record.count == mask.sum()
         assert record.by_channel.tolist() == [int(m.sum()) for m in np.moveaxis(mask, axis, 0)]
-        assert np.array_equal(taps[name].accumulator, expected[f"{name}#accumulator"])
+        sums = taps[name].accumulator
+        assert sums is not None and np.array_equal(sums, expected[f"{name}#accumulator"])
         if record.count:
             assert record.first == tuple(np.argwhere(mask)[0])
             assert record.value is not None and not -(2**13) <= record.value < 2**13
@@ -204,6 +205,7 @@ def test_taps_on_raw_accumulators() -> None:
     expected = evaluate(lowered, {"x": X.real(x)})["y2#accumulator"]
     tap = run(lowered, {"x_q": x}, ["extremes@*#accumulator", "histogram@y2#accumulator"])["y2#accumulator"]
     assert tap.extremes == (expected.min(), expected.max())
+    assert tap.histogram is not None
     assert np.array_equal(tap.histogram, np.bincount((expected.ravel() + 2**23) >> 16, minlength=256))
 
 
@@ -256,4 +258,4 @@ def test_zeros_are_counted_by_channel() -> None:
     taps = run(lowered, {"x": x}, ["saturation", "codes"])
     assert all(t.saturation is not None and t.saturation.zero == 4 for t in taps.values())
     assert list(taps) == ["x", "y"]
-    assert np.array_equal(taps["x"].codes, x)
+    assert taps["x"].codes is not None and np.array_equal(taps["x"].codes, x)

@@ -96,9 +96,7 @@ class Manifest:
         path = _inside(self.folder, entry.file, name)
         array = read_array(path)
         if _sha256(path.read_bytes()) != entry.sha256:
-            raise UnusableInput(
-                f"{path}: sha256 is not the recorded one, the file of {name!r} was changed; record it again"
-            )
+            raise UnusableInput(f"{path}: sha256 is not the recorded one: {name!r} was changed; record it again")
         if array.shape != entry.shape or array.dtype.name != entry.dtype:
             raise UnusableInput(
                 f"{path}: holds {array.dtype.name} {list(array.shape)}, the manifest says {entry.dtype} "
@@ -221,7 +219,8 @@ def _document(manifest: Manifest) -> dict[str, Any]:
 
 def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
     tensors = {}
-    for name, entry in _typed(data["tensors"], dict, "tensors").items():
+    entries: Mapping[str, Any] = _typed(data["tensors"], dict, "tensors")
+    for name, entry in entries.items():
         file = _typed(entry["file"], str, "file")
         if not _is_plain(file):
             raise UnusableInput(f"tensor {name!r}: file {file!r} lies outside the folder, which is refused")

@@ -22,7 +22,7 @@ TARGET = Target("mine", accumulator_bits=20, overrides=(("conv*", "overflow", "s
 def write(folder: Path, **changes: Any) -> Manifest:
     tensors = {
         "/conv/out:0": Recorded(CODES, FORMAT, "output"),
-        "x": Recorded(np.float64([[0.5, 0.1]]), None, "input"),
+        "x": Recorded(np.array([[0.5, 0.1]]), None, "input"),
     }
     arguments: dict[str, Any] = {"model": "net", "digest": "ab" * 32, "target": TARGET, "images": 1}
     return write_manifest(folder, changes.pop("tensors", tensors), **{**arguments, **changes})
@@ -40,7 +40,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert manifest.tensors["/conv/out:0"].format == FORMAT
     assert manifest.tensors["/conv/out:0"].role == "output"
     reals = manifest.read("x")
-    assert np.array_equal(reals, np.float32([[0.5, 0.1]])) and reals.dtype == np.float32
+    assert np.array_equal(reals, np.array([[0.5, 0.1]], np.float32)) and reals.dtype == np.float32
 
 
 def test_the_schema(tmp_path: Path) -> None:
@@ -57,7 +57,19 @@ def test_the_schema(tmp_path: Path) -> None:
 
 
 def test_file_names_are_plain_and_unique() -> None:
-    tensors = ["a/b", "a_b", "A_B", "a:b", "../../etc/passwd", "", ".hidden", "ü" * 300, "x" * 300, "x" * 301, "index.json"]
+    tensors = [
+        "a/b",
+        "a_b",
+        "A_B",
+        "a:b",
+        "../../etc/passwd",
+        "",
+        ".hidden",
+        "ü" * 300,
+        "x" * 300,
+        "x" * 301,
+        "index.json",
+    ]
     names = file_names(tensors)
     assert list(names) == tensors
     assert len({name.lower() for name in names.values()}) == len(tensors)
@@ -117,7 +129,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_another_file_under_the_name_is_refused(tmp_path: Path) -> None:
     write(tmp_path)
-    np.save(tmp_path / "x.npy", np.float32([[0.5, 0.2]]))
+    np.save(tmp_path / "x.npy", np.array([[0.5, 0.2]], np.float32))
     with pytest.raises(UnusableInput, match="sha256 is not the recorded one"):
         read_manifest(tmp_path).read("x")
     (tmp_path / "x.npy").unlink()
@@ -163,7 +175,12 @@ def test_a_damaged_manifest_is_one_error(tmp_path: Path, changes: dict[str, Any]
 
 
 def test_no_manifest(tmp_path: Path) -> None:
-    for text, message in (("{", "not JSON"), ("[]", "no manifest"), ("[" * 100_000, "not JSON"), ('"\xff"', "no manifest")):
+    for text, message in (
+        ("{", "not JSON"),
+        ("[]", "no manifest"),
+        ("[" * 100_000, "not JSON"),
+        ('"\xff"', "no manifest"),
+    ):
         (tmp_path / "index.json").write_text(text)
         with pytest.raises(UnusableInput, match=message):
             read_manifest(tmp_path)
