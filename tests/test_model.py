@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -125,13 +124,13 @@ def test_trap_in_both_engines() -> None:
         model.run(x, engine="spec")
 
 
-def test_progress_counts_images() -> None:
-    for engine in ("kernels", "spec"):
-        seen: list[tuple[int, int]] = []
-        Model(residual_graph(), DIFFQUANT).run(
-            images(5), engine=engine, progress=lambda done, total, seen=seen: seen.append((done, total))
-        )
-        assert seen[-1] == (5, 5)
+@pytest.mark.parametrize(("engine", "done"), [("kernels", [16, 17]), ("spec", [4, 8, 12, 16, 17])])
+def test_progress_counts_images(engine: str, done: list[int]) -> None:
+    seen: list[tuple[int, int]] = []
+    Model(residual_graph(size=2), DIFFQUANT).run(
+        images(17, size=2), engine=engine, progress=lambda *counts: seen.append(counts)
+    )
+    assert seen == [(count, 17) for count in done]
 
 
 def test_a_fixed_batch() -> None:
@@ -222,11 +221,11 @@ def test_a_model_without_quantized_values_is_refused() -> None:
         Model(graph, DIFFQUANT)
 
 
-def qdq_model(scale: float = 0.25, **metadata: str) -> onnx.ModelProto:
+def qdq_model(scale: float = 0.25, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
     """y = Relu(x * w) at int8 codes of one scale, as a QDQ file."""
     initializers = [
-        numpy_helper.from_array(np.float32(scale), "s"),
-        numpy_helper.from_array(np.int8(0), "z"),
+        numpy_helper.from_array(np.array(scale, np.float32), "s"),
+        numpy_helper.from_array(np.array(0, np.int8), "z"),
         numpy_helper.from_array(np.array([[1, -2], [3, 4]], np.int8), "w"),
     ]
     nodes = [
@@ -246,23 +245,22 @@ def qdq_model(scale: float = 0.25, **metadata: str) -> onnx.ModelProto:
         initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    helper.set_model_props(model, metadata)
+    helper.set_model_props(model, metadata or {})
     return model
 
 
-@pytest.mark.parametrize(
-    "form", [lambda m, p: m, lambda m, p: m.SerializeToString(), lambda m, p: p, lambda m, p: str(p)]
-)
-def test_load_takes_paths_bytes_and_protos(form: Callable[..., Any], tmp_path: Any) -> None:
+@pytest.mark.parametrize("form", ["proto", "bytes", "path", "text"])
+def test_load_takes_paths_bytes_and_protos(form: str, tmp_path: Any) -> None:
     proto = qdq_model()
     path = tmp_path / "fc.onnx"
     onnx.save(proto, path)
-    model = intsim.load(form(proto, path))
+    source = {"proto": proto, "bytes": proto.SerializeToString(), "path": path, "text": str(path)}[form]
+    model = intsim.load(source)
     assert model.target.name == "diffquant"
     # (1.0, 0.5) * [[.25, -.5], [.75, 1.]] = (0.625, 0.0); 0.625 / 0.25 = 2.5 -> 3 (half_up)
     result = model.run(np.array([[1.0, 0.5]]))
     assert result.outputs["y"].codes is not None and result.outputs["y"].codes.tolist() == [[3, 0]]
-    half_even = intsim.load(form(proto, path), target="onnxruntime").run(np.array([[1.0, 0.5]]))
+    half_even = intsim.load(source, target="onnxruntime").run(np.array([[1.0, 0.5]]))
     assert half_even.outputs["y"].codes is not None and half_even.outputs["y"].codes.tolist() == [[2, 0]]
 
 
@@ -272,7 +270,7 @@ def test_load_finds_targets(tmp_path: Any) -> None:
     assert (model.target.name, model.target.rounding) == ("mine", "floor")
     assert intsim.load(qdq_model(), target=Target("own")).target.name == "own"
     assert intsim.load(qdq_model(0.3)).target.name == "onnxruntime"
-    assert intsim.load(qdq_model(**{"intsim.target": "onnxruntime"})).target.name == "onnxruntime"
+    assert intsim.load(qdq_model(metadata={"intsim.target": "onnxruntime"})).target.name == "onnxruntime"
     with pytest.raises(UnusableInput, match="unknown target 'gpu'"):
         intsim.load(qdq_model(), target="gpu")
     with pytest.raises(MalformedGraph):
