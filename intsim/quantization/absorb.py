@@ -39,8 +39,8 @@ def absorb(graph: FloatGraph, node: OnnxNode, factor: Array, offset: Array, afte
     bias = graph.constants[node.inputs[2]].astype(np.float64) if len(node.inputs) > 2 and node.inputs[2] else 0.0
     names = (
         node.inputs[0],
-        graph.add_constant(f"{node.name}.weight", (weight * factor.reshape(shape)).astype(np.float32)),
-        graph.add_constant(f"{node.name}.bias", (bias * factor + offset).astype(np.float32)),
+        graph.own_constant(node, 1, "weight", weight * factor.reshape(shape)),
+        graph.own_constant(node, 2, "bias", bias * factor + offset),
     )
     graph.replace(node, rewired(node, inputs=names, outputs=after.outputs))
     graph.replace(after)

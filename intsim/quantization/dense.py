@@ -31,13 +31,13 @@ def _normal(graph: FloatGraph, node: OnnxNode) -> list[OnnxNode]:
         raise node.unsupported("B and C must be constants and A must not; use MatMul for two computed operands")
     weight = graph.constants[node.inputs[1]].astype(np.float64) * node.real("alpha", 1.0)
     outputs = weight.shape[output_axis(node)]
-    names = [node.inputs[0], graph.add_constant(f"{node.name}.weight", weight.astype(np.float32))]
+    names = [node.inputs[0], graph.own_constant(node, 1, "weight", weight)]
     if len(node.inputs) > 2 and node.inputs[2]:
         bias = graph.constants[node.inputs[2]].astype(np.float64) * node.real("beta", 1.0)
         if bias.size not in (1, outputs) or (bias.size == outputs and bias.shape[-1:] not in ((outputs,), ())):
             raise node.unsupported(f"C must be one number for each of {outputs} outputs, not {list(bias.shape)}")
-        row = np.broadcast_to(bias.reshape(-1), (outputs,)).astype(np.float32)
-        names.append(graph.add_constant(f"{node.name}.bias", row))
+        row = np.broadcast_to(bias.reshape(-1), (outputs,))
+        names.append(graph.own_constant(node, 2, "bias", row))
     layer = rewired(node, inputs=tuple(names), attributes={"transB": node.integer("transB", 0)})
     if not node.integer("transA", 0):
         return [layer]

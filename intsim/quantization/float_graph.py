@@ -63,6 +63,14 @@ class FloatGraph:
         self.constants[name] = value
         return name
 
+    def own_constant(self, node: OnnxNode, position: int, what: str, value: Array) -> str:
+        """The name of a float32 constant for a node to read: the one it has there, where nobody else reads that."""
+        name = node.inputs[position] if len(node.inputs) > position else ""
+        if not name or self.only_consumer(name) is not node:
+            return self.add_constant(f"{node.name}.{what}", value.astype(np.float32))
+        self.constants[name] = value.astype(np.float32)
+        return name
+
     def replace(self, old: OnnxNode, *new: OnnxNode) -> None:
         """Put nodes in the place of one."""
         at = next(i for i, node in enumerate(self.nodes) if node is old)

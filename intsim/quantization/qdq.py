@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -66,17 +66,19 @@ class _Writer:
         self.codes: dict[str, str] = {}  # tensor or constant -> the name of its codes
         self.reals: dict[str, str] = {}  # the same -> the name of its dequantized reals
         self.scales: dict[int, str] = {}
+        heads = () if plan.bits == 8 else graph.nodes
+        self.before_clamp = {clamp.inputs[0] for node in heads for clamp in clamps_behind(graph, node)}
         self.zero = self._constant("zero_point", np.zeros((), STORED[plan.bits]))
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         self._quantize(self.graph.input, self.graph.input)
         for node in self.graph.nodes:
             self._write(node)
-        self.graph.metadata = {**self.graph.metadata, **metadata}
+        described = replace(self.graph, metadata={**self.graph.metadata, **metadata})
         protos = [node_proto(node) for node in self.nodes]
         used = {name for node in self.nodes for name in node.inputs}
         constants = [tensor(name, value) for name, value in self.constants.items() if name in used]
-        model = build_model(self.graph, protos, constants, self.graph.outputs)
+        model = build_model(described, protos, constants, self.graph.outputs)
         try:
             onnx.checker.check_model(model, full_check=True)
         except onnx.checker.ValidationError as error:
@@ -85,33 +87,24 @@ class _Writer:
 
     def _write(self, node: OnnxNode) -> None:
         if node.op in TAIL:
-            self._emit(rewired(node, inputs=(self._real(node.inputs[0]), *node.inputs[1:])))
+            self._emit(rewired(node, inputs=(self.reals[node.inputs[0]],)))
         elif node.op in ON_CODES and self.plan.bits == 8:
             self._on_codes(node)
         else:
             self._on_reals(node)
 
     def _on_reals(self, node: OnnxNode) -> None:
-        inputs = [self._operand(node, i) for i in range(len(node.inputs))]
+        inputs = tuple(self._operand(node, i) for i in range(len(node.inputs)))
         metadata = dict(node.metadata)
         if node.name in self.plan.biases:
             metadata[METADATA] = self.plan.biases[node.name].metadata
-        made = [self._new(f"{output}.float") for output in node.outputs]
-        self._emit(rewired(node, inputs=tuple(inputs), outputs=tuple(made), metadata=metadata))
+        made = tuple(o if o in self.before_clamp else self._new(f"{o}.float") for o in node.outputs)
+        self._emit(rewired(node, inputs=inputs, outputs=made, metadata=metadata))
         for output, real in zip(node.outputs, made, strict=True):
-            if not self._clamp_first(node, output):
-                self._quantize(output, real)
-            else:
+            if output in self.before_clamp:
                 self.reals[output] = real
-
-    def _clamp_first(self, node: OnnxNode, output: str) -> bool:
-        """Whether a Relu or Clip comes between this float result and its quantizer."""
-        if self.plan.bits == 8:
-            return False
-        head: OnnxNode | None = node
-        while head is not None and head.op in CLAMPS:
-            head = self.graph.producer(head.inputs[0])
-        return head is not None and output in [c.inputs[0] for c in clamps_behind(self.graph, head)]
+            else:
+                self._quantize(output, real)
 
     def _on_codes(self, node: OnnxNode) -> None:
         output, source = node.outputs[0], self.codes[node.inputs[0]]
@@ -133,7 +126,7 @@ class _Writer:
         """The name under which the quantized model's node reads the float node's input."""
         name = node.inputs[position]
         if name not in self.graph.constants:
-            return self._real(name) if name else ""
+            return self.reals[name] if name else ""
         if node.name in self.plan.biases and position == 2:
             return self._bias(node)
         return self._coded_constant(name) if name in self.plan.exponents else self._copied(name)
@@ -143,7 +136,7 @@ class _Writer:
             exponent, bits = self.plan.exponents[name], self.plan.bits
             value = quantize(self.graph.constants[name], exponent, bits).astype(STORED[bits])
             self.codes[name] = self._constant(f"{name}.codes", value)
-            self.reals[name] = self._dequantize(self.codes[name], exponent, f"{name}.dequantized")
+            self.reals[name] = self._dequantize(name, exponent, self._new(f"{name}.dequantized"))
         return self.reals[name]
 
     def _bias(self, node: OnnxNode) -> str:
@@ -151,7 +144,8 @@ class _Writer:
         product = sum(self.plan.exponents[name] for name in node.inputs[:2])
         codes = self._constant(f"{output}.bias", bias.aligned)
         real = self._new(f"{output}.bias.dequantized")
-        self._emit(OnnxNode(real, "DequantizeLinear", "", (codes, self._scale(product)), (real,), {}, {}))
+        name = f"{output}.bias.dequantize"
+        self._emit(OnnxNode(name, "DequantizeLinear", "", (codes, self._scale(product)), (real,), {}, {}))
         return real
 
     def _quantize(self, name: str, real: str) -> None:
@@ -164,17 +158,13 @@ class _Writer:
     def _dequantize_where_read(self, name: str) -> None:
         readers = self.graph.consumers(name)
         if name in self.graph.outputs or any(r.op not in ON_CODES or self.plan.bits != 8 for r in readers):
-            wanted = f"{name}.dequantized" if name == self.graph.input else ""
-            self.reals[name] = self._dequantize(self.codes[name], self.plan.exponents[name], wanted or name)
+            real = self._new(f"{name}.dequantized") if name == self.graph.input else name
+            self.reals[name] = self._dequantize(name, self.plan.exponents[name], real)
 
-    def _dequantize(self, codes: str, exponent: int, wanted: str) -> str:
-        real = self._new(wanted) if wanted in self.constants or wanted == self.graph.input else wanted
-        inputs = (codes, self._scale(exponent), self.zero)
-        self._emit(OnnxNode(f"{wanted}.dequantize", "DequantizeLinear", "", inputs, (real,), {}, {}))
+    def _dequantize(self, name: str, exponent: int, real: str) -> str:
+        inputs = (self.codes[name], self._scale(exponent), self.zero)
+        self._emit(OnnxNode(f"{name}.dequantize", "DequantizeLinear", "", inputs, (real,), {}, {}))
         return real
-
-    def _real(self, name: str) -> str:
-        return self.reals[name]
 
     def _scale(self, exponent: int) -> str:
         if exponent not in self.scales:
