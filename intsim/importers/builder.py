@@ -14,7 +14,6 @@ from intsim.graph import Graph, Node, Value
 from intsim.importers.model_file import ModelFile
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.tensors import CODE_TYPES, Array, ElementType
-from intsim.importers.topology import reader_counts
 from intsim.ops import Length, Shape
 
 
@@ -57,11 +56,10 @@ class Builder:
         self.raw_inputs: set[str] = set()
         self._taken: set[str] = set()
         self._readers: dict[str, list[OnnxNode]] = {}
-        self._counts = reader_counts(model.nodes)
-        self.read = {*self._counts, *model.outputs}
         for node in model.nodes:
-            for name in node.inputs:
+            for name in node.inputs if node.op != "Shape" else ():
                 self._readers.setdefault(name, []).append(node)
+        self.read = {*(i for n in model.nodes for i in n.inputs), *model.outputs}
         for name, (kind, array) in model.initializers.items():
             self.operands[name] = constant_operand(name, array, kind)
         for name, (kind, shape) in model.inputs.items():
@@ -209,11 +207,14 @@ class Builder:
         """Say that an ONNX tensor is a constant. integer: it holds codes (or indices, where format is None)."""
         self.operands[tensor] = Operand(tensor, values.shape, format, integer, values)
 
+    def readers(self, tensor: str) -> list[OnnxNode]:
+        """The nodes that read the tensor as data (not its shape), none where it is an output of the graph."""
+        return [] if tensor in self.model.outputs else self._readers.get(tensor, [])
+
     def only_reader(self, tensor: str) -> OnnxNode | None:
         """The one node that reads the tensor, once, where it is no output of the graph."""
-        if self._counts[tensor] != 1 or tensor in self.model.outputs:
-            return None
-        return next(n for n in self._readers[tensor] if n.op != "Shape")
+        readers = self.readers(tensor)
+        return readers[0] if len(readers) == 1 else None
 
     def set_input_format(self, name: str, format: Format) -> None:
         """Say what the codes of an integer input of the graph mean: its first reader tells."""

@@ -10,7 +10,7 @@ from typing import Any
 from intsim.formats import Format
 from intsim.importers.builder import Builder, Operand, named_lengths
 from intsim.importers.onnx_node import OnnxNode
-from intsim.importers.quantizers import sole_quantizer
+from intsim.importers.quantizers import Quantizer, sole_quantizer
 from intsim.ops import output_shapes, spelled
 
 Importer = Callable[[Builder, OnnxNode], None]
@@ -50,6 +50,7 @@ def emit(
     names = []
     sources = [s for i in given for s in i.sources] + [node.name]
     reals: list[tuple[Operand, str]] = []
+    copies: list[tuple[Operand, Quantizer]] = []
     for tensor, lengths in zip(node.outputs, shapes, strict=False):
         shape = named_lengths(lengths, tensor or node.name)
         quantizer = sole_quantizer(builder, tensor, shape) if codes is None and tensor else None
@@ -59,6 +60,7 @@ def emit(
             sources += quantizer.sources
             made = Operand(quantizer.name, shape, quantizer.format, integer=True)
             builder.operands[quantizer.name] = made
+            copies += [(made, copy) for copy in quantizer.copies]
         elif keep is not None:
             made = Operand(_name_of_codes(builder, tensor), shape, keep)
             if made.name != tensor:
@@ -72,6 +74,17 @@ def emit(
     builder.add_node(op, used, names, attributes, node, sources)
     for made, tensor in reals:
         builder.dequantize(made, tensor, node, f"{node.name}#dequantize")
+    for made, copy in copies:
+        requantize(builder, node, made, copy)
+
+
+def requantize(builder: Builder, node: OnnxNode, x: Operand, quantizer: Quantizer) -> None:
+    """Add the node that makes codes of codes, or reals; with the same format it is a copy under another name."""
+    builder.add_value(quantizer.name, x.shape, quantizer.format)
+    builder.operands[quantizer.name] = Operand(quantizer.name, x.shape, quantizer.format, integer=True)
+    op = "QuantizeLinear" if x.format is None else "Requantize"
+    sources = [*x.sources, *quantizer.sources]
+    builder.add_node(op, [builder.use(x, node)], [quantizer.name], {}, node, sources, quantizer.sources[0])
 
 
 def _name_of_codes(builder: Builder, tensor: str) -> str:

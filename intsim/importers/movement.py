@@ -15,9 +15,10 @@ import numpy as np
 from intsim.formats import Format
 from intsim.importers.axes import normal_axes, normal_axis
 from intsim.importers.builder import Builder, Operand
-from intsim.importers.emit import Importer, emit, view_as
+from intsim.importers.emit import Importer, emit, requantize, view_as
 from intsim.importers.folding import limit, tidy
 from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.quantizers import sole_quantizer
 from intsim.importers.tensors import Array
 from intsim.ops import Length, Shape, output_shapes
 
@@ -33,8 +34,24 @@ def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any
             operand = Operand(tensor, values.shape, format, x.integer, tidy(values), x.sources)
             builder.operands[tensor] = operand
         return
-    x = builder.data(node, 0, "data")
+    x = quantized_input(builder, node, builder.data(node, 0, "data"), shapes[0])
+    format = moved_format(node, op, attributes, x, shapes[0])
     emit(builder, node, op, [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
+
+
+def quantized_input(builder: Builder, node: OnnxNode, x: Operand, shape: Shape) -> Operand:
+    """Codes for a real input of the graph that is moved before it is quantized: the order makes no difference.
+
+    So that a graph's input is quantized at once (a model that was NHWC starts with a Transpose). shape: after the move.
+    """
+    if x.format is not None or x.name not in builder.model.inputs or len(node.outputs) != 1:
+        return x
+    quantizer = sole_quantizer(builder, node.outputs[0], shape)
+    if quantizer is None or quantizer.format.per_channel:
+        return x
+    codes = replace(quantizer, name=builder.free_name(f"{node.outputs[0]}#codes"), copies=())
+    requantize(builder, node, x, codes)
+    return replace(x, name=codes.name, format=codes.format)
 
 
 def moved_format(node: OnnxNode, op: str, attributes: Mapping[str, Any], x: Operand, shape: Shape) -> Format | None:

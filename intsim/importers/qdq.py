@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from intsim.formats import Format
-from intsim.importers.builder import Builder, Operand
-from intsim.importers.emit import Importer, view_as
+from intsim.importers.builder import Builder
+from intsim.importers.emit import Importer, requantize, view_as
 from intsim.importers.onnx_node import MICROSOFT, OnnxNode
 from intsim.importers.quantizers import located, parameters_of, quantizer_of
 from intsim.importers.tensors import CODE_TYPES, Array
@@ -19,19 +19,13 @@ def quantize(builder: Builder, node: OnnxNode) -> None:
     """QuantizeLinear: reals become codes, or codes of one format those of another."""
     x = builder.reals(node, 0, "x")
     quantizer = quantizer_of(builder, node, x.shape)
-    codes = Operand(quantizer.name, x.shape, quantizer.format, integer=True)
     if x.constant is not None:
         reals = x.reals
         assert reals is not None
-        builder.operands[quantizer.name] = replace(
-            codes, constant=quantized(reals.astype(np.float32), quantizer.format, node)
-        )
+        codes = quantized(reals.astype(np.float32), quantizer.format, node)
+        builder.set_constant(quantizer.name, codes, quantizer.format, integer=True)
         return
-    builder.add_value(quantizer.name, x.shape, quantizer.format)
-    builder.operands[quantizer.name] = codes
-    op = "QuantizeLinear" if x.format is None else "Requantize"
-    sources = [*x.sources, *quantizer.sources]
-    builder.add_node(op, [builder.use(x, node)], [quantizer.name], {}, node, sources)
+    requantize(builder, node, x, quantizer)
 
 
 def dequantize(builder: Builder, node: OnnxNode) -> None:

@@ -19,20 +19,30 @@ DEFAULT_CODES = Format(8, signed=False)
 
 @dataclass(frozen=True)
 class Quantizer:
-    """The codes that a real tensor becomes: their ONNX name and Format, and the nodes that say so."""
+    """The codes that a real tensor becomes: their ONNX name and Format, and the nodes that say so.
+
+    copies: other names of the same codes, made by other nodes of the same parameters.
+    """
 
     name: str
     format: Format
     sources: tuple[str, ...]
+    copies: tuple[Quantizer, ...] = ()
 
 
 def sole_quantizer(builder: Builder, tensor: str, shape: Shape) -> Quantizer | None:
-    """What the tensor is quantized to, where that is the only thing that happens to it."""
-    reader = builder.only_reader(tensor)
-    if reader is None or reader.op != "QuantizeLinear" or reader.inputs[0] != tensor:
+    """What the tensor is quantized to, where that is the only thing that happens to it.
+
+    Several QuantizeLinear of the same parameters (one for each reader of the codes) count as one.
+    """
+    readers = builder.readers(tensor)
+    if not readers or any(r.op != "QuantizeLinear" or r.inputs[0] != tensor for r in readers):
         return None
-    builder.done.add(reader.outputs[0])
-    return quantizer_of(builder, reader, shape)
+    first, *others = [quantizer_of(builder, r, shape) for r in readers]
+    if any(other.format != first.format for other in others):
+        return None
+    builder.done.update(r.outputs[0] for r in readers)
+    return replace(first, copies=tuple(others))
 
 
 def quantizer_of(builder: Builder, node: OnnxNode, shape: Shape) -> Quantizer:
@@ -101,7 +111,9 @@ def parameters_of(builder: Builder, node: OnnxNode, shape: Shape, format: Format
     assert scale is not None
     given = builder.optional(node, 2)
     zero_point = builder.known(node, 2, "zero point")
-    if given is not None and given.format is not None and given.format.bits < format.bits:
+    kind = given.format if given is not None else None
+    # Codes that a Clip made narrower keep the type of the tensor, and of its zero point.
+    if kind is not None and (kind.bits < format.bits or kind.signed != format.signed):
         raise node.malformed(f"zero point {node.inputs[2]!r} and codes must be of the same type")
     axis = None
     if scale.ndim:

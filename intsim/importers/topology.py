@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from intsim.errors import MalformedGraph
@@ -112,8 +112,3 @@ def _passes_through(node: OnnxNode, read: set[str], falses: frozenset[str]) -> b
     if node.domain or any(o in read for o in node.outputs[1:]):
         return False
     return node.op == "Identity" or (node.op == "Dropout" and (len(node.inputs) < 3 or node.inputs[2] in {"", *falses}))
-
-
-def reader_counts(nodes: Iterable[OnnxNode]) -> Counter[str]:
-    """How often each tensor is read as data: reading only its shape does not count."""
-    return Counter(name for node in nodes if node.op != "Shape" for name in node.inputs if name)
