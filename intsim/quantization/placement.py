@@ -79,13 +79,11 @@ def check_supported(graph: FloatGraph, node: OnnxNode) -> None:
         raise node.unsupported("is supported at the output of the model only")
     computed = node.inputs if node.op in OPERANDS else node.inputs[:1]
     if all(name in graph.constants for name in computed):
-        raise node.unsupported("all its inputs are constants")
+        raise node.unsupported("its operands are constants; nothing of the input reaches it")
     if node.op in ("Conv", "Gemm") and any(name not in graph.constants for name in node.inputs[1:] if name):
         raise node.unsupported("weight and bias must be constants")
     if node.op not in OPERANDS and any(name not in graph.constants for name in node.inputs[1:] if name):
         raise node.unsupported("all its inputs but the first must be constants")
-    if node.op not in OPERANDS and node.inputs[0] in graph.constants:
-        raise node.unsupported("its first input must not be a constant")
     if node.op == "Resize" and node.text("mode", "nearest") != "nearest":
         raise node.unsupported(f"mode {node.text('mode', 'nearest')!r} is not supported, nearest is")
     if len([o for o in node.outputs if o]) > 1 and node.op != "Split":
