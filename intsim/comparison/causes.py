@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from intsim.formats import Format
 from intsim.target import Target
 
 Array = np.ndarray[Any, Any]
+
+TIE = "tie"
+ACCUMULATORS = {"wrap": "wrapped accumulator", "saturate": "saturated accumulator", "trap": "overflowed accumulator"}
+"""Overflow rule -> how the cause is called where the sum did not fit."""
 
 
 def other_tie_rules(target: Target) -> tuple[str, ...]:
@@ -21,27 +26,27 @@ def other_tie_rules(target: Target) -> tuple[str, ...]:
 
 
 def name_causes(
-    expected: Array, actual: Array, other_ties: tuple[Array, ...], format: Format, floating: bool
+    expected: Array, actual: Array, variants: Mapping[str, Sequence[Array]], format: Format, floating: bool
 ) -> Counter[str]:
     """Cause -> how many of the differing elements it explains; each element has one.
 
-    other_ties: the same layer with the same operands under other tie rules. In this order: `tie` (the exact result
-    lies halfway between two codes), `saturation` (one side is at the end of the range, and they are more than one code
-    apart), `float rounding` (the peer computes in float and is one code off), else `arithmetic`.
+    variants: cause -> the same layer with the same operands, under a target in which that cause acts otherwise: other
+    tie rules, an accumulator that holds every sum. In this order: `layout` (the same codes in another order), a cause
+    of the variants where the variant gives another code (`tie`: only if the sides are one code apart), `saturation`
+    (one side is at the end of the range, and they are more than one code apart), `float rounding` (the peer computes
+    in float and is one code off), else `arithmetic`.
     """
     differs = expected != actual
     gap = np.abs(expected.astype(np.int64) - actual.astype(np.int64))
-    tie = np.zeros(differs.shape, bool)
-    for other in other_ties:
-        tie |= other != actual
-    tie &= gap == 1
     at_end = np.isin(expected, (format.low, format.high)) | np.isin(actual, (format.low, format.high))
-    masks = {
-        "tie": tie,
-        "saturation": at_end & (gap > 1),
-        "float rounding": (gap == 1) if floating else np.zeros(differs.shape, bool),
-        "arithmetic": np.ones(differs.shape, bool),
-    }
+    nowhere, everywhere = np.zeros(differs.shape, bool), np.ones(differs.shape, bool)
+    masks = {"layout": everywhere if _permuted(expected, actual) else nowhere}
+    for cause, others in variants.items():
+        changed = np.logical_or.reduce([other != actual for other in others]) if others else nowhere
+        masks[cause] = changed & (gap == 1) if cause == TIE else changed
+    masks["saturation"] = at_end & (gap > 1)
+    masks["float rounding"] = (gap == 1) if floating else nowhere
+    masks["arithmetic"] = everywhere
     causes: Counter[str] = Counter()
     left = differs
     for cause, mask in masks.items():
@@ -50,3 +55,8 @@ def name_causes(
             causes[cause] = count
         left = left & ~mask
     return causes
+
+
+def _permuted(expected: Array, actual: Array) -> bool:
+    """Whether one image's codes are the other's in another order; a few codes can be so by chance."""
+    return np.unique(expected).size > 2 and np.array_equal(np.sort(expected, axis=None), np.sort(actual, axis=None))

@@ -34,9 +34,10 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if not any(layer.elements for layer in self.layers):
+            names = [*self.unmatched, *self.resumed][:3]
             raise UnusableInput(
-                f"nothing to compare: {self.against} has none of the tensors of {self.model}; it lacks "
-                f"{', '.join(self.unmatched[:3]) or 'all'}"
+                f"nothing to compare: {self.against} has none of the quantized tensors of {self.model} "
+                f"({', '.join(names) or 'it has none'})"
             )
 
     @property
@@ -100,12 +101,13 @@ class Comparison:
     def summary(self) -> str:
         """One line: equal or not, how much was compared, where it first differs."""
         what = f"{self.compared} of {self.compared + len(self.unmatched) + len(self.resumed)} tensors"
-        size = f"{self.elements:,} codes, {self.images} image{'s' if self.images != 1 else ''}"
+        images = f"{self.images} image{'s' if self.images != 1 else ''}"
         head = f"{self.model} ({self.target}) against {self.against}: "
         if self.equal:
-            return f"{head}equal, {what}, {size}"
+            return f"{head}equal, {what}, {self.elements:,} codes, {images}"
         share = self.mismatches / self.elements
-        return f"{head}{self.mismatches:,} of {size} differ ({share:.3%}), {what}, first in {self.first}"
+        differ = f"{self.mismatches:,} of {self.elements:,} codes differ ({share:.3%})"
+        return f"{head}{differ}, {what}, {images}, first in {self.first}"
 
     def rows(self, *, all_layers: bool = True) -> list[tuple[str, ...]]:
         """The cells of the table: tensor, op, elements, mismatches, local, largest, histogram, first, causes."""
@@ -119,7 +121,7 @@ class Comparison:
                     layer.name,
                     layer.op,
                     f"{layer.elements:,}",
-                    f"{layer.mismatches:,}" if layer.mismatches else "0",
+                    f"{layer.mismatches:,}",
                     "" if layer.local is None else f"{layer.local:,}",
                     str(layer.max_difference),
                     _histogram_text(layer.histogram),

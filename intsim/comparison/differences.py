@@ -42,25 +42,34 @@ class TensorDifference:
     local: int | None = None
     causes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, expected: Array, actual: Array, first_image: int) -> None:
-        """Count the differences of one chunk of images. Errors: UnusableInput where the shapes differ."""
+    def add(self, expected: Array, actual: Array, first_image: int, images: int) -> int:
+        """Count the differences of one chunk of so many images, and return how many there are.
+
+        Errors: UnusableInput where the shapes differ.
+        """
         if expected.shape != actual.shape:
             raise UnusableInput(
-                f"tensor {self.name!r}: the peer has shape {expected.shape}, this model computes {actual.shape}"
+                f"tensor {self.name!r}: the peer has shape {list(expected.shape)}, this model computes "
+                f"{list(actual.shape)}{_hint(expected.shape, actual.shape)}"
             )
-        difference = actual.astype(np.int64) - expected.astype(np.int64)
-        self.elements += difference.size
-        values, counts = np.unique(difference, return_counts=True)
+        self.elements += actual.size
+        where = np.flatnonzero(expected != actual)
+        if where.size < actual.size:
+            self.histogram[0] += actual.size - where.size
+        if where.size == 0:
+            return 0
+        theirs, ours = (codes.reshape(-1)[where].astype(np.int64) for codes in (expected, actual))
+        values, counts = np.unique(ours - theirs, return_counts=True)
         self.histogram.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-        if not difference.any():
-            return
-        self.mismatches += int(np.count_nonzero(difference))
-        self.max_difference = max(self.max_difference, int(np.abs(difference).max()))
+        self.mismatches += where.size
+        self.max_difference = max(self.max_difference, int(np.abs(values).max()))
         if self.first is None:
-            where = tuple(int(i) for i in np.argwhere(difference)[0])
-            image, *rest = where or (0,)
-            coordinate = (image + first_image, *rest) if where else ()
-            self.first = Mismatch(coordinate, int(expected[where]), int(actual[where]))
+            at = tuple(int(i) for i in np.unravel_index(where[0], actual.shape))
+            if at:
+                # A tensor may hold several rows an image on its first axis.
+                at = (at[0] + first_image * (len(actual) // images), *at[1:])
+            self.first = Mismatch(at, int(theirs[0]), int(ours[0]))
+        return where.size
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of `layers` in the JSON document."""
@@ -78,3 +87,10 @@ class TensorDifference:
             "local_mismatches": self.local,
             "causes": dict(self.causes),
         }
+
+
+def _hint(theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:
+    """What may have gone wrong, where that can be seen."""
+    if len(ours) > 2 and theirs == (ours[0], *ours[2:], ours[1]):
+        return "; its channels are last, ONNX has them second: transpose them"
+    return ""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from intsim import metrics
-from intsim.comparison.causes import name_causes, other_tie_rules
+from intsim.comparison.causes import ACCUMULATORS, TIE, name_causes, other_tie_rules
 from intsim.comparison.comparison import Comparison
 from intsim.comparison.differences import TensorDifference
 from intsim.comparison.peers import Peer, open_peer
 from intsim.comparison.peers.peer import all_codes
 from intsim.errors import UnusableInput
 from intsim.lowering.lowered import Lowered
+from intsim.result import Result
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -24,6 +26,9 @@ Array = np.ndarray[Any, Any]
 
 IMAGES = 16
 """Images that are compared at a time."""
+
+WIDEST = 64
+"""Bits of an accumulator in which no sum overflows."""
 
 
 def compare(
@@ -46,8 +51,10 @@ def compare(
     """
     peer = open_peer(against, model, threads) if isinstance(against, str) else against
     inputs = model.named_inputs(x)
-    session = _Session(model, peer, isolated, threads)
     images = len(next(iter(inputs.values())))
+    if labels is not None:
+        labels = _checked(labels, images)
+    session = _Session(model, peer, isolated, threads)
     for first, chunk in _chunks(model, inputs):
         session.add(chunk, first)
         if progress is not None:
@@ -61,56 +68,93 @@ class _Session:
     def __init__(self, model: Model, peer: Peer, isolated: bool, threads: int | None) -> None:
         self.model, self.peer, self.isolated, self.threads = model, peer, isolated, threads
         self.names = coded_tensors(model.lowered)
-        self.resumed = inexact_tensors(model.lowered)
+        self.resumed: list[str] = []
         self.differences: dict[str, TensorDifference] = {}
         self.decisions: list[tuple[Array, Array]] = []
-        self.ties = [model.with_target(replace(model.target, rounding=rule)) for rule in other_tie_rules(model.target)]
+
+    @cached_property
+    def variants(self) -> Mapping[str, Sequence[Model]]:
+        """Cause -> the model on targets in which that cause acts otherwise: see `name_causes`."""
+        target = self.model.target
+        rules = [replace(target, rounding=rule) for rule in other_tie_rules(target)]
+        variants = {TIE: [self.model.with_target(rule) for rule in rules]}
+        bounds = self.model.bounds.values()
+        if not all(b.cannot_overflow for b in bounds) and all(b.partial_bits() <= WIDEST for b in bounds):
+            kept = tuple(entry for entry in target.overrides if entry[1] != "accumulator_bits")
+            wide = replace(target, accumulator_bits=WIDEST, overrides=kept)
+            variants[ACCUMULATORS[target.overflow]] = [self.model.with_target(wide)]
+        return variants
 
     def add(self, chunk: Mapping[str, Array], first_image: int) -> None:
         """Compare one chunk: as it propagates, then, where it differs, layer by layer on the peer's inputs."""
-        theirs = {n: v for n, v in self.peer.tensors(chunk, first_image).items() if n in self.names}
-        given = theirs if self.isolated else {n: theirs[n] for n in self.resumed if n in theirs}
-        ours = self._codes(self.model, chunk, given)
+        found = self.peer.tensors(chunk, first_image)
+        theirs = {n: v for n, v in found.items() if n in self.names and v.dtype.kind in "iu"}
+        if self.peer.floating and first_image == 0:
+            self.resumed = inexact_tensors(self.model.lowered, theirs)
+        given = theirs if self.isolated else {n: theirs[n] for n in self.resumed}
+        result = self._run(self.model, chunk, given)
+        ours = all_codes(result)
+        images = len(next(iter(chunk.values())))
         differing = []
         for name in self.names:
-            if name not in theirs or name not in ours or name in self.resumed:
+            if name not in theirs or name in self.resumed:
                 continue
             difference = self.differences.setdefault(name, TensorDifference(name, _op(self.model.lowered, name)))
-            before = difference.mismatches
-            difference.add(theirs[name], ours[name], first_image)
-            if difference.mismatches > before:
+            if difference.add(theirs[name], ours[name], first_image, images):
                 differing.append(name)
         if differing:
             self._explain(differing, theirs, ours, chunk)
-        self._decide(theirs, ours)
+        # What was given may hide what this model would have decided.
+        plain = self._run(self.model, chunk, {}, taps=()) if given else result
+        self._decide(found, plain)
 
     def _explain(
         self, differing: list[str], theirs: dict[str, Array], ours: dict[str, Array], chunk: Mapping[str, Array]
     ) -> None:
-        local = ours if self.isolated else self._codes(self.model, chunk, theirs)
-        others = [self._codes(model, chunk, theirs) for model in self.ties]
-        for name in differing:
+        local = ours if self.isolated else all_codes(self._run(self.model, chunk, theirs))
+        left = {name: int(np.count_nonzero(local[name] != theirs[name])) for name in differing}
+        others: Mapping[str, list[dict[str, Array]]] = {}
+        if any(left.values()):
+            others = {
+                cause: [all_codes(self._run(model, chunk, theirs)) for model in models]
+                for cause, models in self.variants.items()
+            }
+        for name, count in left.items():
             difference = self.differences[name]
-            count = int(np.count_nonzero(local[name] != theirs[name]))
             difference.local = (difference.local or 0) + count
             format = self.model.lowered.values[name]
             if count and format is not None:
-                same = tuple(other[name] for other in others)
+                same = {cause: [codes[name] for codes in runs] for cause, runs in others.items()}
                 difference.causes.update(name_causes(theirs[name], local[name], same, format, self.peer.floating))
 
-    def _codes(self, model: Model, chunk: Mapping[str, Array], given: Mapping[str, Array]) -> dict[str, Array]:
-        return all_codes(model.run(chunk, taps=["codes"], threads=self.threads, override=given))
+    def _run(
+        self,
+        model: Model,
+        chunk: Mapping[str, Array],
+        given: Mapping[str, Array],
+        taps: Sequence[str] = ("codes",),
+    ) -> Result:
+        return model.run(chunk, taps=taps, threads=self.threads, override=given)
 
-    def _decide(self, theirs: Mapping[str, Array], ours: Mapping[str, Array]) -> None:
-        """Keep the logits of both sides: the first output, where it is [images, classes] in one format."""
-        name = next(iter(self.model.lowered.outputs.values()))
-        if name in theirs and name in ours and ours[name].ndim == 2 and ours[name].shape[1] > 1:
-            self.decisions.append((ours[name], theirs[name]))
+    def _decide(self, theirs: Mapping[str, Array], result: Result) -> None:
+        """Keep the scores of both sides, as reals: those of the first output, where it is [images, classes]."""
+        name, output = next(iter(result.outputs.items()))
+        value = self.model.lowered.outputs[name]
+        other = theirs.get(value, theirs.get(name))
+        ours = _scores(output.real)
+        if ours is None or other is None:
+            return
+        format = self.model.lowered.values[value]
+        coded = other.dtype.kind in "iu" and format is not None
+        reals = _scores(format.real(other) if coded and format is not None else other)
+        if reals is not None and reals.shape == ours.shape:
+            self.decisions.append((ours, reals))
 
     def finish(self, images: int, labels: Array | None) -> Comparison:
-        model = self.model
+        """The Comparison. Errors: UnusableInput where nothing was compared, or labels fit no output."""
         compared = [self.differences[n] for n in self.names if n in self.differences]
-        unmatched = [n for n in self.names if n not in self.differences and n not in self.resumed]
+        known = {*self.differences, *self.resumed}
+        unmatched = [n for n in self.names if n not in known and "#" not in n]
         accuracy: dict[str, float] = {}
         if self.decisions:
             ours, theirs = (np.concatenate([pair[side] for pair in self.decisions]) for side in (0, 1))
@@ -119,9 +163,14 @@ class _Session:
                 accuracy["peer_top1"] = metrics.top1(theirs, labels)
             accuracy["agreement"] = metrics.agreement(ours, theirs)
             accuracy["cd"] = metrics.classification_difference(ours, theirs)
+        elif labels is not None:
+            raise UnusableInput(
+                f"labels were given, but the model and {self.peer.name} share no first output of shape "
+                f"[images, classes]; leave the labels out"
+            )
         return Comparison(
-            model.graph.name or "model",
-            model.target.name,
+            self.model.graph.name or "model",
+            self.model.target.name,
             self.peer.name,
             images,
             self.isolated,
@@ -134,30 +183,43 @@ class _Session:
 
 def coded_tensors(lowered: Lowered) -> list[str]:
     """The quantized tensors that a peer can have, in topological order: no constants, no steps inside a layer."""
-    names = [name for name in lowered.inputs.values() if lowered.values[name] is not None]
-    names += [
+    made = [name for layer in lowered.layers if layer.op != "constant" for name in layer.outputs]
+    return [
         name
-        for layer in lowered.layers
-        if layer.op != "constant"
-        for name in layer.outputs
-        if "#" not in name and lowered.values[name] is not None
+        for name in dict.fromkeys([*lowered.inputs.values(), *made])
+        if name in lowered.graph.values and lowered.values[name] is not None
     ]
-    return list(dict.fromkeys(names))
 
 
-def inexact_tensors(lowered: Lowered) -> list[str]:
-    """The quantized tensors whose own computation, from other quantized tensors, goes through inexact float layers."""
+def inexact_tensors(lowered: Lowered, theirs: Collection[str]) -> list[str]:
+    """The peer's quantized tensors whose computation, from others of the peer's, goes through inexact float layers."""
     tainted: set[str] = set()
     result = []
     for layer in lowered.layers:
         if layer.exact and not tainted.intersection(layer.inputs):
             continue
         name = layer.outputs[0]
-        if lowered.values[name] is not None and "#" not in name:
+        if name in theirs:
             result.append(name)
         else:
             tainted.add(name)
     return result
+
+
+def _scores(values: Array) -> Array | None:
+    """Reals [images, classes], where the array is that, but for axes of length 1 behind."""
+    if values.ndim < 2 or values.shape[1] < 2 or values[0].size != values.shape[1]:
+        return None
+    return values.reshape(values.shape[:2])
+
+
+def _checked(labels: Array, images: int) -> Array:
+    labels = np.asarray(labels)
+    if labels.shape != (images,) or labels.dtype.kind not in "iu":
+        raise UnusableInput(
+            f"labels must be integers [{images}], one an image, not {labels.dtype.name} {list(labels.shape)}"
+        )
+    return labels
 
 
 def _op(lowered: Lowered, name: str) -> str:

@@ -190,9 +190,14 @@ def _ops(torch: Any) -> Mapping[str, Callable[..., Any]]:
     def resize(a: Mapping[str, Any], x: Any) -> Any:
         from intsim.spec import resize_nearest
 
-        keys = ("scales", "sizes", "coordinate_mode", "nearest_mode")
         index = np.arange(x.numel(), dtype=np.int64).reshape(x.shape)
-        moved = resize_nearest(index, **{k: a.get(k) for k in keys})
+        moved = resize_nearest(
+            index,
+            scales=a.get("scales"),
+            sizes=a.get("sizes"),
+            coordinate_mode=a["coordinate_mode"],
+            nearest_mode=a["nearest_mode"],
+        )
         return x.reshape(-1)[torch.from_numpy(np.ascontiguousarray(moved))]
 
     def batch_normalization(a: Mapping[str, Any], x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:

@@ -20,14 +20,16 @@ def write_comparison(comparison: Comparison, path: str | Path) -> None:
         import matplotlib
     except ImportError as missing:
         raise MissingDependency(f"{missing.name} is not installed: pip install intsim[report]") from missing
-    matplotlib.use("agg")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("intsim", "report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    # The ids in an SVG are random unless they are salted: the same comparison gives the same file.
+    with matplotlib.rc_context({"svg.hashsalt": "intsim", "svg.fonttype": "none"}):
+        plots = [_share_plot(comparison), _difference_plot(comparison)]
     page = environment.get_template("comparison.html").render(
         comparison=comparison,
         rows=list(zip(comparison.rows(), (bool(layer.mismatches) for layer in comparison.layers), strict=True)),
-        plots=[_share_plot(comparison), _difference_plot(comparison)],
+        plots=plots,
     )
     files.write_file(path, page.encode())
 
@@ -69,7 +71,8 @@ def _figure(bars: int) -> tuple[Any, Any]:
 
 
 def _svg(figure: Any, axes: Any, names: list[str]) -> str:
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+    # Names are data: a $ in one must not start a formula.
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     buffer = io.StringIO()

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 class OnnxRuntimePeer:
-    """The codes that ONNX Runtime computes; its float tensors are left out."""
+    """What ONNX Runtime computes: codes, and the reals around its integer kernels."""
 
     name = "onnxruntime"
     floating = True
@@ -30,10 +30,9 @@ class OnnxRuntimePeer:
         self.session = OrtSession(model.file, threads=threads or 1)
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
-        """The codes of every integer tensor."""
+        """Every tensor of the optimized graph."""
         feeds = as_reals(self.model.graph, self.model.lowered.inputs, inputs)
-        values = self.session.run({name: feeds[name] for name in self.session.input_names})
-        return {name: value for name, value in values.items() if value.dtype.kind in "iu"}
+        return self.session.run({name: feeds[name] for name in self.session.input_names})
 
 
 def open_peer(model: Model, argument: str, threads: int | None) -> OnnxRuntimePeer:

@@ -21,13 +21,19 @@ class Peer(Protocol):
     floating: bool
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> Mapping[str, Array]:
-        """Codes (integer dtypes) by ONNX tensor name for one chunk of the inputs, which starts at first_image."""
+        """Codes (integer dtypes) and reals by ONNX tensor name for one chunk of the inputs, from first_image on."""
         ...
 
 
 def all_codes(result: Result) -> dict[str, Array]:
     """The codes of every tensor that was tapped for them."""
     return {name: tap.codes for name, tap in result.taps.items() if tap.codes is not None}
+
+
+def all_tensors(result: Result) -> dict[str, Array]:
+    """The codes of every tensor that was tapped for them, and the reals of the other outputs."""
+    reals = {name: output.real for name, output in result.outputs.items()}
+    return {**reals, **all_codes(result)}
 
 
 def as_reals(graph: Graph, codes_of: Mapping[str, str], inputs: Mapping[str, Array]) -> dict[str, Array]:

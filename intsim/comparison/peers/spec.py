@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.comparison.peers.peer import all_codes
+from intsim.comparison.peers.peer import all_tensors
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -25,8 +25,8 @@ class SpecPeer:
         self.model = model
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
-        """The codes of every tensor."""
-        return all_codes(self.model.run(inputs, taps=["codes"], engine="spec"))
+        """The codes of every tensor, and the outputs."""
+        return all_tensors(self.model.run(inputs, taps=["codes"], engine="spec"))
 
 
 def open_peer(model: Model, argument: str, threads: int | None) -> SpecPeer:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.comparison.peers.peer import all_codes
+from intsim.comparison.peers.peer import all_tensors
 from intsim.target import find_target
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class TargetPeer:
         self.name = f"target {model.target.name}"
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
-        """The codes of every tensor."""
-        return all_codes(self.model.run(inputs, taps=["codes"], threads=self.threads))
+        """The codes of every tensor, and the outputs."""
+        return all_tensors(self.model.run(inputs, taps=["codes"], threads=self.threads))
 
 
 def open_peer(model: Model, argument: str, threads: int | None) -> TargetPeer:

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 class TwinPeer:
-    """The codes of the fake-quant twin."""
+    """What the fake-quant twin computes."""
 
     name = "torch fake-quant"
     floating = True
@@ -29,9 +29,8 @@ class TwinPeer:
         self.twin = TorchTwin(model.graph, threads or 1)
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
-        """The codes of every quantized tensor."""
-        values = self.twin.run(as_reals(self.model.graph, self.model.lowered.inputs, inputs))
-        return {name: value for name, value in values.items() if value.dtype.kind in "iu"}
+        """The codes of every quantized tensor, the reals of the others."""
+        return self.twin.run(as_reals(self.model.graph, self.model.lowered.inputs, inputs))
 
 
 class ProgramPeer:
