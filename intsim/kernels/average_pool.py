@@ -38,7 +38,7 @@ def average_pool(
     clip(round(sum(x - x_zero) / (count * 2**shift)) + zero_point), one exact quotient. count: the window's elements
     in the image, with count_include_pad those in the padding too, which add 0 to the sum.
     x: integer codes [N, C, (H,) W]. pads: begins, then ends. rounding: a name of RULES.
-    Raises ValueError where no window fits, one has nothing of the image, or int64 does not hold the terms of the quotient.
+    Raises ValueError where no window fits, one has nothing of the image, or int64 does not hold the quotient's terms.
     """
     planes, windows, shape = planes_and_windows(x, kernel, strides, pads, dilations, ceil_mode)
     rows, columns = windows.counts(count_include_pad)

@@ -74,9 +74,7 @@ def _nearest(place: float, mode: str) -> int:
     if mode == "ceil":
         return math.ceil(place)
     if mode not in ("round_prefer_floor", "round_prefer_ceil"):
-        raise ValueError(
-            f"nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil, not {mode!r}"
-        )
+        raise ValueError(f"nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil, not {mode!r}")
     above_half = place - below - 0.5
     if abs(above_half) <= TIE:
         return below + (mode == "round_prefer_ceil")

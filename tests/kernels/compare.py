@@ -27,12 +27,13 @@ def spec_of(op: str) -> Callable[..., Any]:
     return getattr(import_module(f"intsim.spec.{op}"), op)
 
 
-def assert_same(op: str, *xs: Array, under_test: Callable[..., Any] | None = None, **parameters: Any) -> None:
+def assert_same(op: str, *xs: Any, under_test: Any = None, **parameters: Any) -> None:
     """Fail unless the kernel gives the spec's result: in one thread, in two, and from read-only strided inputs."""
     kernel = under_test or kernel_of(op)
     expected = spec_of(op)(*xs, **parameters)
     check(op, kernel(*xs, **parameters), expected, parameters)
-    if numba.config.DISABLE_JIT:  # plain Python: once is slow enough
+    config: Any = numba.config
+    if config.DISABLE_JIT:  # plain Python: once is slow enough
         return
     with Pool(2) as pool:
         check(op, kernel(*xs, **parameters, pool=pool), expected, parameters)
@@ -79,6 +80,11 @@ def strided(x: Array) -> Array:
     view[...] = x
     view.flags.writeable = False
     return view
+
+
+def f32(values: Any) -> Array:
+    """The values as a float32 array."""
+    return np.array(values, np.float32)
 
 
 def codes(rng: np.random.Generator, dtype: Any, shape: tuple[int, ...]) -> Array:

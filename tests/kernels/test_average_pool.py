@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from intsim.formats import ROUNDINGS
 from intsim.kernels.fma import fma
-from tests.kernels.compare import assert_same, codes, kernel_of
+from tests.kernels.compare import assert_same, codes, f32, kernel_of
 from tests.kernels.windows import HAND_PICKED, PLAIN, random_windows
 
 SHIFT: dict[str, Any] = {"shift": 0, "rounding": "half_up", "bits": 8, "signed": True}
@@ -48,7 +48,7 @@ def test_sums_are_not_contracted() -> None:
     x_scale, different = np.float32(1 / 3), 0
     x = codes(rng, np.int8, (1, 2, 6, 3000))
     parameters = {**PLAIN, "kernel": (6, 1), "strides": (1, 1), "x_scale": x_scale}
-    for scale in np.float32([1 / 4, 1 / 64, 1 / 3, 1 / 6]):
+    for scale in f32([1 / 4, 1 / 64, 1 / 3, 1 / 6]):
         assert_same("average_pool_float32", x, **parameters, scale=scale, bits=16, signed=True)
         got = kernel_of("average_pool_float32")(x, **parameters, scale=scale, bits=16, signed=True)
         for n, column in enumerate(x[0, 0].T):
@@ -65,4 +65,6 @@ def test_quotients_that_int64_does_not_hold_are_refused() -> None:
         with pytest.raises(ValueError, match="may leave int64"):
             kernel_of("average_pool")(x, **PLAIN, **{**SHIFT, "shift": shift})
     for shift in (-52, 59):
-        assert_same("average_pool", codes(np.random.default_rng(3), np.int8, x.shape), **PLAIN, **{**SHIFT, "shift": shift})
+        assert_same(
+            "average_pool", codes(np.random.default_rng(3), np.int8, x.shape), **PLAIN, **{**SHIFT, "shift": shift}
+        )

@@ -29,9 +29,7 @@ def cases(draw: st.DrawFn) -> tuple[Array, Array, dict[str, Any]]:
     """Operands and parameters of a small convolution, of one or two spatial axes."""
     rank = draw(st.integers(1, 2))
     groups = draw(st.integers(1, 3))
-    kernel, strides, dilations = (
-        tuple(draw(st.integers(1, most)) for _ in range(rank)) for most in (4, 4, 3)
-    )
+    kernel, strides, dilations = (tuple(draw(st.integers(1, most)) for _ in range(rank)) for most in (4, 4, 3))
     pads = tuple(draw(st.integers(0, 3)) for _ in range(2 * rank))
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     least = [max(1, r - pads[i] - pads[rank + i]) for i, r in enumerate(reach)]
@@ -41,8 +39,7 @@ def cases(draw: st.DrawFn) -> tuple[Array, Array, dict[str, Any]]:
     x_dtype, w_dtype = draw(st.sampled_from([*NARROW, np.int32])), draw(st.sampled_from(NARROW))
     x = codes(rng, x_dtype, (draw(st.integers(1, 2)), channels, *image))
     w = codes(rng, w_dtype, (outputs, channels // groups, *kernel))
-    info = np.iinfo(w_dtype)
-    per_channel = rng.integers(info.min, info.max, outputs)
+    per_channel = rng.integers(*_range(w_dtype), outputs)
     parameters = {
         "x_zero": draw(st.one_of(st.just(0), st.integers(*_range(x_dtype)))),
         "w_zero": draw(st.sampled_from([0, int(per_channel[0]), per_channel])),

@@ -1,4 +1,4 @@
-"""The ops that only move elements: concat, copy, constant, flatten, pad, reshape, slice, squeeze, transpose, unsqueeze."""
+"""The ops that only move elements."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ def test_copy_is_a_copy() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.sampled_from([-3, -2, -1, 1, 2, 3])), min_size=1, max_size=3)
+    st.lists(
+        st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.sampled_from([-3, -2, -1, 1, 2, 3])),
+        min_size=1,
+        max_size=3,
+    )
 )
 def test_slice(cuts: list[tuple[int, int, int]]) -> None:
     starts, ends, steps = zip(*cuts, strict=True)

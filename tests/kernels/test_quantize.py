@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intsim.formats import ROUNDINGS
-from tests.kernels.compare import Array, assert_same, kernel_of
+from tests.kernels.compare import Array, assert_same, f32, kernel_of
 
-SCALES = np.float32([1, 0.125, 2.0**-20, 4, 0.1, 1 / 3, 0.0173, 255, 1e-30, 2.0**-140, 2.0**120])
+SCALES = f32([1, 0.125, 2.0**-20, 4, 0.1, 1 / 3, 0.0173, 255, 1e-30, 2.0**-140, 2.0**120])
 
 
 def around_ties(scale: np.float32, codes: Array) -> Array:
@@ -45,7 +45,7 @@ def test_the_exact_quotient_is_not_the_float32_quotient() -> None:
 @pytest.mark.nojit
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_tiny(rounding: str) -> None:
-    r = np.float32([-3.5, -2.5, -0.5, -0.1, 0, 0.1, 0.5, 1.5, 2.49, 100]).reshape(2, 5)
+    r = f32([-3.5, -2.5, -0.5, -0.1, 0, 0.1, 0.5, 1.5, 2.49, 100]).reshape(2, 5)
     assert_same("quantize", r, scale=np.float32(1), zero_point=1, rounding=rounding, bits=4, signed=True)
     assert_same("quantize_float32", r, scale=np.float32(0.3), zero_point=1, bits=4, signed=True)
 
@@ -53,9 +53,9 @@ def test_tiny(rounding: str) -> None:
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_the_ends_of_float32(rounding: str) -> None:
     info = np.finfo(np.float32)
-    ends = [0.0, -0.0, info.smallest_subnormal, info.tiny, info.max, 1.0, 3 * info.smallest_subnormal]
-    r = np.float32([s * v for v in ends for s in (1, -1)])
-    for scale in np.float32([info.smallest_subnormal, info.tiny, 1, info.max, 3 * info.smallest_subnormal]):
+    ends: list[Any] = [0.0, -0.0, info.smallest_subnormal, info.tiny, info.max, 1.0, 3 * info.smallest_subnormal]
+    r = f32([s * v for v in ends for s in (1, -1)])
+    for scale in f32([info.smallest_subnormal, info.tiny, 1, info.max, 3 * info.smallest_subnormal]):
         for bits in (2, 8, 16, 32):
             assert_same("quantize", r, scale=scale, zero_point=1, rounding=rounding, bits=bits, signed=True)
 
@@ -65,7 +65,7 @@ def test_the_ends_of_float32(rounding: str) -> None:
 def test_per_channel(axis: int) -> None:
     rng = np.random.default_rng(1)
     r = rng.normal(0, 3, (2, 3, 4)).astype(np.float32)
-    scale = rng.uniform(0.01, 0.5, r.shape[axis]).astype(np.float32)
+    scale = f32(rng.uniform(0.01, 0.5, r.shape[axis]))
     zero_point = rng.integers(-9, 9, r.shape[axis])
     parameters: dict[str, Any] = {"scale": scale, "zero_point": zero_point, "axis": axis, "bits": 8, "signed": True}
     assert_same("quantize", r, rounding="half_up", **parameters)
@@ -81,9 +81,9 @@ def test_per_channel(axis: int) -> None:
 @settings(max_examples=300)
 def test_any(r: list[float], scale: float, rounding: str, bits: int) -> None:
     parameters: dict[str, Any] = {"scale": np.float32(scale), "zero_point": 0, "bits": bits, "signed": True}
-    assert_same("quantize", np.float32(r), rounding=rounding, **parameters)
+    assert_same("quantize", f32(r), rounding=rounding, **parameters)
     if bits <= 16:
-        assert_same("quantize_float32", np.float32(r), **parameters)
+        assert_same("quantize_float32", f32(r), **parameters)
 
 
 def test_a_million_random_reals() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intsim.formats import ROUNDINGS
-from tests.kernels.compare import assert_same, codes, kernel_of
+from tests.kernels.compare import assert_same, codes, f32, kernel_of
 
 SHIFT: dict[str, Any] = {"shift": 0, "rounding": "half_up", "bits": 8, "signed": True}
 FLOAT: dict[str, Any] = {"x_scale": np.float32(0.0173), "scale": np.float32(0.0129), "bits": 8, "signed": True}
@@ -30,14 +30,16 @@ def test_dtypes_and_rules(dtype: Any, length: int) -> None:
     for rounding in ROUNDINGS:
         for shift in (-2, 0, 1, 5):
             assert_same("reduce_mean", x, **parameters, shift=shift, rounding=rounding)
-    for scale in np.float32([0.0129, 1 / 3, 0.25]):
+    for scale in f32([0.0129, 1 / 3, 0.25]):
         assert_same("reduce_mean_float32", x, **parameters, x_scale=np.float32(0.25), scale=scale)
 
 
 def test_sums_that_leave_int32_wrap_in_float32() -> None:
     x = np.full((1, 4), 2**30, np.int32)
     parameters: dict[str, Any] = {"axes": (1,), "keepdims": True, "x_scale": np.float32(2.0**-24)}
-    assert_same("reduce_mean_float32", x + np.arange(4, dtype=np.int32), **parameters, scale=np.float32(1), bits=8, signed=True)
+    assert_same(
+        "reduce_mean_float32", x + np.arange(4, dtype=np.int32), **parameters, scale=np.float32(1), bits=8, signed=True
+    )
 
 
 def test_quotients_that_int64_does_not_hold_are_refused() -> None:

@@ -72,9 +72,7 @@ def test_shifts_and_zero_points_per_channel(axis: int) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
-)
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 @pytest.mark.parametrize(("bits", "signed"), [(2, True), (8, False), (12, True), (16, False), (32, True), (40, False)])
 def test_dtypes(dtype: Any, bits: int, signed: bool) -> None:
     high = min(int(np.iinfo(dtype).max), 2**63 - 1)

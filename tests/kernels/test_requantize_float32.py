@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kernels.compare import assert_same, kernel_of
+from tests.kernels.compare import assert_same, f32, kernel_of
 
 C8: dict[str, Any] = {"bits": 8, "signed": True}
 
@@ -24,26 +24,27 @@ def test_ties(multiplier: float, zero_point: int) -> None:
 
 def test_ties_of_every_output_code() -> None:
     codes = np.arange(-200, 200)
-    for multiplier in np.float32([0.0125, 0.003, 1 / 3, 7e-5]):
+    for multiplier in f32([0.0125, 0.003, 1 / 3, 7e-5]):
         nearest = np.rint((codes + 0.5) / np.float64(multiplier)).astype(np.int32)
         acc = (nearest[:, None] + np.arange(-2, 3, dtype=np.int32)).reshape(1, -1)
         assert_same("requantize_float32", acc, multiplier=multiplier, zero_point=-5, **C8)
 
 
 @pytest.mark.parametrize(
-    ("bits", "signed", "narrow"), [(8, True, False), (8, False, False), (8, True, True), (16, False, False), (4, True, False)]
+    ("bits", "signed", "narrow"),
+    [(8, True, False), (8, False, False), (8, True, True), (16, False, False), (4, True, False)],
 )
 def test_a_million_random_accumulators(bits: int, signed: bool, narrow: bool) -> None:
     rng = np.random.default_rng(1)
     acc = rng.integers(-(2**31), 2**31, (1, 1000, 1000)).astype(np.int32) >> rng.integers(0, 31, (1, 1000, 1))
-    multiplier = np.exp2(rng.uniform(-24, 1, 1000)).astype(np.float32)
+    multiplier = f32(np.exp2(rng.uniform(-24, 1, 1000)))
     parameters = {"bits": bits, "signed": signed, "narrow": narrow, "zero_point": 3}
     assert_same("requantize_float32", acc.astype(np.int32), multiplier=multiplier, **parameters)
 
 
 def test_accumulators_that_float32_rounds() -> None:
     acc = np.array([2**24 + 1, 2**24 + 3, 2**31 - 1, -(2**31), 2**40 + 2**16, 2**62, -(2**63)])
-    for multiplier in np.float32([2.0**-18, 2.0**-24, 1e-9, 2.0**-56]):
+    for multiplier in f32([2.0**-18, 2.0**-24, 1e-9, 2.0**-56]):
         assert_same("requantize_float32", acc, multiplier=multiplier, zero_point=0, **C8)
 
 
@@ -52,7 +53,7 @@ def test_accumulators_that_float32_rounds() -> None:
 def test_per_channel(axis: int) -> None:
     rng = np.random.default_rng(2)
     acc = rng.integers(-900, 900, (2, 3, 4)).astype(np.int32)
-    multiplier = rng.uniform(0.01, 0.5, acc.shape[axis]).astype(np.float32)
+    multiplier = f32(rng.uniform(0.01, 0.5, acc.shape[axis]))
     zero_point = rng.integers(-9, 9, acc.shape[axis])
     for zero in (zero_point, 3):
         assert_same("requantize_float32", acc, multiplier=multiplier, zero_point=zero, axis=axis, **C8)

@@ -6,7 +6,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-PLAIN: dict[str, Any] = {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "dilations": (1, 1), "ceil_mode": False}
+PLAIN: dict[str, Any] = {
+    "kernel": (2, 2),
+    "strides": (2, 2),
+    "pads": (0, 0, 0, 0),
+    "dilations": (1, 1),
+    "ceil_mode": False,
+}
 
 # image, changes: strides, pads on one side, dilation, windows that reach behind the padding, one more that would
 # start there, one window for the whole image, one spatial axis
@@ -27,7 +33,7 @@ HAND_PICKED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 
 @st.composite
 def random_windows(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """Spatial lengths and windows, of one or two axes; every window reaches the image: pads < kernel, no dilated gap."""
+    """Spatial lengths and windows, of one or two axes; pads are shorter than the kernel."""
     rank = draw(st.integers(1, 2))
     kernel = tuple(draw(st.integers(1, 4)) for _ in range(rank))
     dilations = tuple(draw(st.integers(1, 2)) for _ in range(rank))
