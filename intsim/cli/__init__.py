@@ -6,6 +6,7 @@ As everywhere, 130 and 141 say that the user or the reader of a pipe ended it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
@@ -111,7 +112,5 @@ def _fail(message: str, code: int) -> int:
 
 def _drop_output() -> None:
     """Send what is left in stdout's buffer nowhere, so that the interpreter does not fail on it when it ends."""
-    try:
+    with contextlib.suppress(OSError, ValueError):  # where stdout is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass  # stdout is no file here

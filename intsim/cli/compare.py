@@ -41,7 +41,9 @@ MISMATCH = 1
     help="spec, target:NAME, onnxruntime, torch, torch:FILE.pt2, golden:DIR or dump:DIR.",
 )
 @target_option
-@click.option("--isolated", is_flag=True, help="Feed each layer the peer's own inputs: only local differences are left.")
+@click.option(
+    "--isolated", is_flag=True, help="Feed each layer the peer's own inputs: only local differences are left."
+)
 @click.option("--report", type=click.Path(), metavar="F.html", help="Write the comparison as one HTML file.")
 @threads_option
 @json_option

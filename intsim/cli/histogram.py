@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -141,6 +142,6 @@ def _show(content: dict[str, Array]) -> None:
 def _bar(row: Array, width: int = 32) -> str:
     """The histogram as a line of blocks, each as high as the fullest of its bins."""
     edges = np.linspace(0, len(row), min(width, len(row)) + 1).astype(int)
-    heights = np.array([row[a:b].max() for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    heights = np.array([row[a:b].max() for a, b in itertools.pairwise(edges)])
     levels = np.ceil(8 * heights / max(int(heights.max()), 1)).astype(int)
     return "".join(" ▁▂▃▄▅▆▇█"[level] for level in levels)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "taps",
     multiple=True,
     metavar="KIND[@GLOB]",
-    help="codes, accumulator, histogram, extremes, saturation or overflow; of the tensors that GLOB names, else of all.",
+    help="codes, accumulator, histogram, extremes, saturation or overflow; of the tensors GLOB names, else of all.",
 )
 @click.option("--output", required=True, type=click.Path(), metavar="DIR", help="The folder to write.")
 @threads_option

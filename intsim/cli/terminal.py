@@ -1,4 +1,4 @@
-"""What people read: tables and lines on stdout, notes and progress bars on stderr. Pipes get the same text, unstyled."""
+"""What people read: tables and lines on stdout, notes and progress bars on stderr; on a pipe the same, unstyled."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ def say(text: str = "", style: str = "") -> None:
 
 def heading(text: str) -> None:
     """A line that opens a part of the output."""
-    say()
     say(text, "bold")
 
 
@@ -57,8 +56,8 @@ def table(
 ) -> None:
     """A table on stdout; a column in which every cell is empty is left out.
 
-    right: the columns that are flush right. fold: those that are folded first where the terminal is too narrow.
-    style: the colour of the row of that index.
+    headers: all empty for a table without any. right: the columns that are flush right. fold: those that are folded
+    first where the terminal is too narrow. style: the colour of the row of that index.
     """
     from rich import box
     from rich.table import Table
@@ -69,6 +68,7 @@ def table(
     terminal = console().is_terminal
     lines = box.SIMPLE_HEAD if terminal else None
     made: Table = Table(box=lines, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    made.show_header = any(headers)
     for i in shown:
         justify: Any = "right" if headers[i] in right else "left"
         made.add_column(headers[i], justify=justify, overflow="fold", no_wrap=headers[i] not in fold)
