@@ -195,6 +195,18 @@ def test_at_the_edge_of_int32_the_choice_is_right(overflow: str, slack: int, sig
     assert extreme + bias == edge + (slack if sign > 0 else -slack)
 
 
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+def test_sums_beyond_int32_that_overflow_their_accumulator(overflow: str) -> None:
+    w = np.full((1, 4, 1, 1), -(2**15), np.int16)
+    parameters = conv_parameters(w=w, pads=(0,) * 4, overflow=overflow, accumulator_bits=33)
+    lowered = single_mac("conv", (None, 4, 1, 1), parameters, x_format=Format(16))
+    x = np.full((1, 4, 1, 1), -(2**15), np.int16)
+    result = run(lowered, {"x": x}, taps=["extremes@y#*"])
+    stored = -(2**32) if overflow == "wrap" else 2**32 - 1  # the sum is 2**32
+    assert result.taps["y#accumulator"].extremes == (stored, stored)
+    assert result.overflows == {"y": 1}
+
+
 def test_sums_beyond_int64_are_refused() -> None:
     w = np.full((1, 4, 1, 1), -(2**31), np.int32)
     parameters = conv_parameters(w=w, pads=(0,) * 4, accumulator_bits=64)

@@ -149,9 +149,10 @@ def test_no_partial_sum_leaves_its_bounds_in_any_order(data: st.DataObject) -> N
     seed = data.draw(st.integers(0, 2**32))
     generator = np.random.default_rng(seed)
     pads = data.draw(st.tuples(*[st.integers(0, 2)] * 4))
-    w = random_codes(seed, (2, 2, 2, 2))
+    groups = data.draw(st.sampled_from([1, 2]))
+    w = random_codes(seed, (2, 2 // groups, 2, 2))
     bias = generator.integers(-5000, 5000, 2)
-    parameters = conv_parameters(w=w, bias=bias, x_zero=data.draw(st.integers(-128, 127)), pads=pads)
+    parameters = conv_parameters(w=w, bias=bias, x_zero=data.draw(st.integers(-128, 127)), pads=pads, groups=groups)
     lowered = single_mac("conv", (1, 2, 3, 3), parameters, x_format=Format(8, zero_point=(parameters["x_zero"],)))
     bounds = bounds_of(lowered, lowered.layers[0])
     x = random_codes(seed + 1, (1, 2, 3, 3))
@@ -163,6 +164,18 @@ def test_no_partial_sum_leaves_its_bounds_in_any_order(data: st.DataObject) -> N
         partial = np.cumsum(generator.permutation(terms))
         assert bounds.partial_low[at[1]] <= partial.min()
         assert partial.max() <= bounds.partial_high[at[1]]
+
+
+@pytest.mark.parametrize("bias", [-1000, 0, 1000])
+def test_partial_bounds_are_attained_by_the_worst_order(bias: int) -> None:
+    w = np.array([[[[5, -7, 3]]]], np.int8)
+    parameters = conv_parameters(w=w, bias=np.array([bias]), pads=(0,) * 4)
+    lowered = single_mac("conv", (None, 1, 1, 3), parameters)
+    bounds = bounds_of(lowered, lowered.layers[0])
+    for sign, expected in ((-1, bounds.partial_low), (1, bounds.partial_high)):
+        terms = list(addends(lowered.layers[0], adversary(w[0], X, sign)[None], w, (0, 0, 0, 0)))
+        partial = np.cumsum(sorted(terms, reverse=sign > 0))
+        assert (partial.max() if sign > 0 else partial.min(), *expected) == (expected[0], expected[0])
 
 
 def test_wide_codes_are_bounded_without_overflow_of_int64() -> None:
@@ -206,6 +219,26 @@ def test_a_layer_that_did_not_change_is_not_proved_again() -> None:
     assert all(again[name] is proofs[name] for name in proofs)
     changed = prove(other, (before, proofs))
     assert all(changed[name] is not proofs[name] and changed[name] != proofs[name] for name in proofs)
+
+
+@pytest.mark.parametrize("change", [{"bias": np.array([1, 2, 3, 5])}, {"overflow": "trap"}, {"pads": (0, 1, 1, 1)}])
+def test_a_layer_with_any_other_parameter_is_proved_again(change: dict[str, Any]) -> None:
+    before = residual()
+    proofs = prove(before)
+    layers = [
+        replace(la, parameters={**la.parameters, **change}) if la.name == "y2#accumulator" else la
+        for la in before.layers
+    ]
+    again = prove(replace(before, layers=tuple(layers)), (before, proofs))
+    assert {name for name in proofs if again[name] is not proofs[name]} == {"y2#accumulator"}
+
+
+def test_an_input_of_another_format_is_proved_again() -> None:
+    before = residual()
+    proofs = prove(before)
+    narrow = replace(before, values={**before.values, "flat": Format(4)})
+    again = prove(narrow, (before, proofs))
+    assert {name for name in proofs if again[name] is not proofs[name]} == {"logits_q#accumulator"}
 
 
 def test_the_declared_width_decides() -> None:
