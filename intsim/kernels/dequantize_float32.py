@@ -11,7 +11,7 @@ from intsim.kernels.layout import Array, channel_rows, per_channel
 from intsim.kernels.parallel import Sharing, run_all
 
 
-def dequantize_float32(x: Array, *, scale: Any, zero_point: Any, axis: int = 1, pool: Sharing = run_all) -> Array:
+def dequantize_float32(x: Array, *, scale: Any, zero_point: Any = 0, axis: int = 1, pool: Sharing = run_all) -> Array:
     """The reals, f32 in x's shape: float32(x - zero_point) * scale.
 
     x: integers. scale: float32, scalar or [channels] along axis; zero_point likewise.

@@ -21,7 +21,7 @@ def quantize(
     r: Array,
     *,
     scale: Any,
-    zero_point: Any,
+    zero_point: Any = 0,
     rounding: str,
     bits: int,
     signed: bool,

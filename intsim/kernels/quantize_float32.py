@@ -16,7 +16,7 @@ def quantize_float32(
     r: Array,
     *,
     scale: Any,
-    zero_point: Any,
+    zero_point: Any = 0,
     bits: int,
     signed: bool,
     narrow: bool = False,
