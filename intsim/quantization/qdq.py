@@ -140,12 +140,11 @@ class _Writer:
         return self.reals[name]
 
     def _bias(self, node: OnnxNode) -> str:
-        bias, output = self.plan.biases[node.name], node.outputs[0]
-        product = sum(self.plan.exponents[name] for name in node.inputs[:2])
-        codes = self._constant(f"{output}.bias", bias.aligned)
-        real = self._new(f"{output}.bias.dequantized")
-        name = f"{output}.bias.dequantize"
-        self._emit(OnnxNode(name, "DequantizeLinear", "", (codes, self._scale(product)), (real,), {}, {}))
+        name, bias = node.inputs[2], self.plan.biases[node.name]
+        product = sum(self.plan.exponents[operand] for operand in node.inputs[:2])
+        inputs = (self._constant(f"{name}.codes", bias.aligned), self._scale(product))
+        real = self._new(f"{name}.dequantized")
+        self._emit(OnnxNode(f"{node.name}.bias.dequantize", "DequantizeLinear", "", inputs, (real,), {}, {}))
         return real
 
     def _quantize(self, name: str, real: str) -> None:

@@ -52,7 +52,7 @@ def images(count: int, seed: int = 0, shape: Sequence[int] = (2, 8, 8)) -> Array
 def single(
     op: str,
     shape: Sequence[int | str],
-    constants: Mapping[str, Array] | None = None,
+    constants: Mapping[str, Any] | None = None,
     inputs: Sequence[str] = ("x",),
     opset: int = 17,
     outputs: int = 1,
@@ -67,7 +67,7 @@ def single(
 def several(
     nodes: Sequence[onnx.NodeProto],
     shape: Sequence[int | str],
-    constants: Mapping[str, Array] | None = None,
+    constants: Mapping[str, Any] | None = None,
     outputs: Sequence[str] = ("y",),
     opset: int = 17,
 ) -> onnx.ModelProto:
@@ -83,7 +83,9 @@ def several(
     return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
 
 
-def run(model: onnx.ModelProto, x: Array, outputs: Sequence[str] | None = None, level: str = "ORT_ENABLE_EXTENDED") -> Any:
+def run(
+    model: onnx.ModelProto, x: Array, outputs: Sequence[str] | None = None, level: str = "ORT_ENABLE_EXTENDED"
+) -> Any:
     """ONNX Runtime's outputs, in a list; the entry keeps signed codes signed."""
     return _session(model, level).run(outputs, {model.graph.input[0].name: x})
 

@@ -98,7 +98,9 @@ def test_shares_of_random_numbers_in_exact_arithmetic() -> None:
     found = Calibration(graph(), x, 4).shares({"image": -2, "relu1": -1}, 4)
     values = dict(zip(("image", "relu1"), (x, run(graph().to_model(["relu1"]), x)[0]), strict=True))
     for name, exponent in (("image", -2), ("relu1", -1)):
-        codes = [math.floor(Fraction(float(r)) / Fraction(2) ** exponent + Fraction(1, 2)) for r in values[name].ravel()]
+        codes = [
+            math.floor(Fraction(float(r)) / Fraction(2) ** exponent + Fraction(1, 2)) for r in values[name].ravel()
+        ]
         assert found[name].saturated == sum(not -8 <= c <= 7 for c in codes) / len(codes) > 0
         assert found[name].zero == sum(c == 0 for c in codes) / len(codes) > 0
 
@@ -112,9 +114,14 @@ def test_progress_counts_every_pass() -> None:
 def test_a_memory_map_is_read_a_slice_at_a_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "x.npy", images(6))
     calibration = Calibration(graph(), np.load(tmp_path / "x.npy", mmap_mode="r"), 2)
-    longest = []
+    longest = [0]
     original = np.ascontiguousarray
-    monkeypatch.setattr(np, "ascontiguousarray", lambda a, *rest: (longest.append(len(a)), original(a, *rest))[1])
+
+    def watched(array: Array, *rest: Any) -> Array:
+        longest.append(len(array))
+        return original(array, *rest)
+
+    monkeypatch.setattr(np, "ascontiguousarray", watched)
     calibration.measure(("image",), 8)
     assert max(longest) <= 2 * 2 * 8 * 8  # a flat slice of two inputs
 

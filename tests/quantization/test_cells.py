@@ -28,7 +28,10 @@ def brute_force_errors(reals: Array, bits: int) -> dict[int, Fraction]:
     reference = reference_exponent(float(np.max(np.abs(reals))), bits)
     return {
         e: sum(
-            ((Fraction(float(r)) - int(c) * Fraction(2) ** e) ** 2 for r, c in zip(reals, quantize(reals, e, bits), strict=True)),
+            (
+                (Fraction(float(r)) - int(c) * Fraction(2) ** e) ** 2
+                for r, c in zip(reals, quantize(reals, e, bits), strict=True)
+            ),
             Fraction(0),
         )
         for e in candidate_exponents(reference)

@@ -129,7 +129,7 @@ def test_shared_weights_are_not_changed_for_the_other_reader() -> None:
 def test_batch_norm_in_training_mode_is_refused() -> None:
     nodes = [helper.make_node("BatchNormalization", list("xgbmv"), ["y", "mm", "vv"], name="bn", training_mode=1)]
     model = several(nodes, ["n", 2, 4, 4], {k: np.ones(2, np.float32) for k in "gbmv"})
-    with pytest.raises(UnsupportedOp, match="node 'bn' .*training mode"):
+    with pytest.raises(UnsupportedOp, match=r"node 'bn' .*training mode"):
         folded(model)
 
 
@@ -192,7 +192,9 @@ def test_gemm_whose_bias_differs_from_row_to_row_is_refused() -> None:
 def padded(pads: list[int], readers: int = 1, **attributes: Any) -> onnx.ModelProto:
     b = Builder(8, 17)
     x = b.node("Pad", ["x", b.constant("pads", np.array(pads, np.int64))], "padded", **attributes)
-    outputs = [b.node("Conv", [x, b.constant(f"w{i}", random(2, 2, 3, 3))], f"y{i}", pads=[1, 0, 0, 1]) for i in range(readers)]
+    outputs = [
+        b.node("Conv", [x, b.constant(f"w{i}", random(2, 2, 3, 3))], f"y{i}", pads=[1, 0, 0, 1]) for i in range(readers)
+    ]
     return b.model("padded", {"x": ["n", 2, 6, 6]}, outputs)
 
 

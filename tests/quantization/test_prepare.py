@@ -99,7 +99,7 @@ def test_a_constant_that_would_fill_the_memory_is_refused(node: onnx.NodeProto) 
         [onnx.numpy_helper.from_array(v, k) for k, v in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    with pytest.raises(UnsupportedOp, match="node 'bomb' .*constant of more than 268435456 numbers"):
+    with pytest.raises(UnsupportedOp, match=r"node 'bomb' .*constant of more than 268435456 numbers"):
         prepare(model, 8)
 
 
