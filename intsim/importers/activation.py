@@ -38,7 +38,7 @@ def clip(builder: Builder, node: OnnxNode) -> None:
         for name, index in (("min", 1), ("max", 2))
         if (value := _bound(builder, node, name, index)) is not None
     }
-    keeps = x.format is not None and all(_on_grid(bound, x.format) for bound in attributes.values())
+    keeps = x.format is not None and all(_on_grid(name, bound, x.format) for name, bound in attributes.items())
     emit(builder, node, "Clip", [x], attributes, keep=x.format if keeps else None)
 
 
@@ -50,13 +50,15 @@ def _bound(builder: Builder, node: OnnxNode, name: str, index: int) -> float | N
     return None if value is None or (np.isinf(value) and (value < 0) == (name == "min")) else value
 
 
-def _on_grid(bound: float, format: Format) -> bool:
-    """Whether clipping reals at the bound leaves codes: it is one of the format's reals, or outside all of them."""
+def _on_grid(name: str, bound: float, format: Format) -> bool:
+    """Whether clipping at the bound leaves reals of the format: it is one of them, or clips none of them."""
     if format.per_channel:
         return False
     ends = format.real(np.array([format.low, format.high]))
-    if not ends[0] < bound < ends[1]:
-        return bound in (ends[0], ends[1])
+    if bound <= ends[0] if name == "min" else bound >= ends[1]:
+        return True
+    if not ends[0] <= bound <= ends[1]:
+        return False
     code = round(bound / format.scale[0]) + format.zero_point[0]
     return bool(format.real(np.array([code]))[0] == np.float32(bound))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from onnx import AttributeProto, NodeProto
 
 from intsim.errors import IntsimError, MalformedGraph, UnsupportedOp
@@ -49,8 +50,8 @@ class OnnxNode:
         return int(self._typed(name, default, int))
 
     def real(self, name: str, default: float) -> float:
-        """A float attribute."""
-        return float(self._typed(name, default, float))
+        """A float attribute; the default is rounded to float32, in which ONNX keeps those that are given."""
+        return float(np.float32(self._typed(name, default, float)))
 
     def text(self, name: str, default: str) -> str:
         """A string attribute."""

@@ -13,6 +13,11 @@ MICROSOFT = "com.microsoft"
 NEWEST = onnx.defs.onnx_opset_version()
 
 
+def f32(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A float32 array."""
+    return np.asarray(value, np.float32)
+
+
 class ModelWriter:
     """Nodes and constants of a model that is being written; every method returns the name of its output."""
 
@@ -41,9 +46,7 @@ class ModelWriter:
         self.nodes.append(helper.make_node(op, inputs, [name], name=f"node_{name}", domain=domain, **attributes))
         return name
 
-    def quantized(
-        self, real: str, scale: float, zero: int = 0, kind: int = TensorProto.UINT8, output: str = ""
-    ) -> str:
+    def quantized(self, real: str, scale: float, zero: int = 0, kind: int = TensorProto.UINT8, output: str = "") -> str:
         """QuantizeLinear, then DequantizeLinear; the codes are `output` or `<real>_q`."""
         s, z = self.constant(np.float32(scale)), self.constant(zero, kind=kind)
         codes = self.node("QuantizeLinear", real, s, z, output=output or f"{real}_q")

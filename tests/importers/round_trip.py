@@ -65,16 +65,16 @@ def same_meaning(model: onnx.ModelProto, images: int = 3, spread: float = 4.0) -
         np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
         assert actual[name].dtype == expected[name].dtype
         declared = graph.values[name].shape
-        assert tuple(n if d is not None else None for n, d in zip(actual[name].shape, declared, strict=True)) == declared
+        assert (
+            tuple(n if d is not None else None for n, d in zip(actual[name].shape, declared, strict=True)) == declared
+        )
     return graph
 
 
 def coded_names(graph: Graph, model: onnx.ModelProto) -> list[str]:
     """The values with a format that are integer tensors of the model too, and made by one of its nodes."""
     inferred = onnx.shape_inference.infer_shapes(model)
-    integers = {
-        v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type in set(KINDS.values())
-    }
+    integers = {v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type in set(KINDS.values())}
     made = {o for n in graph.nodes for o in n.outputs}
     return [name for name in graph.values if name in integers & made]
 
@@ -115,7 +115,7 @@ def _write(graph: Graph, node: Node, nodes: list[onnx.NodeProto], constants: lis
         kind = helper.tensor_dtype_to_np_dtype(_kind(format))
         return [name, constant(f"{at}s", scale), constant(f"{at}z", zero.astype(kind))]
 
-    def axis(format: Format) -> dict[str, int]:
+    def axis(format: Format) -> dict[str, Any]:
         return {} if format.axis is None else {"axis": format.axis}
 
     if node.op in ("Reinterpret", "CodeClip"):
@@ -154,9 +154,7 @@ def _write(graph: Graph, node: Node, nodes: list[onnx.NodeProto], constants: lis
         if format.bits == 32:  # a raw accumulator: QuantizeLinear has no int32
             nodes.append(helper.make_node("Cast", [real], [name], to=TensorProto.INT32))
             continue
-        nodes.append(
-            helper.make_node("QuantizeLinear", parameters(real, format, f"y{i}"), [codes], **axis(format))
-        )
+        nodes.append(helper.make_node("QuantizeLinear", parameters(real, format, f"y{i}"), [codes], **axis(format)))
         if codes != name:
             dtype = helper.tensor_dtype_to_np_dtype(_kind(format))
             bounds = [constant(f"{k}{i}", np.array(getattr(format, k), dtype)) for k in ("low", "high")]
@@ -186,7 +184,11 @@ def _op(node: Node, reals: list[str], results: list[str], constant: Any) -> onnx
             reals = [*reals, moved("pads"), moved("value", "f4")]
         case "Resize":
             attributes["coordinate_transformation_mode"] = attributes.pop("coordinate_mode")
-            reals = [*reals, "", moved("scales", "f4"), moved("sizes")]
+            sizes = attributes.pop("sizes")
+            if sizes is not None:  # 0 keeps an axis: ONNX leaves it out
+                attributes["axes"] = [i for i, n in enumerate(sizes) if n]
+                sizes = constant("sizes", np.array([n for n in sizes if n], np.int64))
+            reals = [*reals, "", moved("scales", "f4"), sizes or ""]
     for key in ("ceil_mode", "count_include_pad", "keepdims"):
         if key in attributes:
             attributes[key] = int(attributes[key])

@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto
 
 from intsim.errors import IntsimError, MalformedGraph, UnsupportedOp
 from intsim.importers import load_graph
-from tests.importers.models import ModelWriter
+from tests.importers.models import ModelWriter, f32
 from tests.importers.round_trip import same_meaning
 
 RANDOM = np.random.default_rng(3)
@@ -27,7 +27,7 @@ def conv_model(
     inputs = [x, w.dequantized(RANDOM.integers(-128, 128, weights), scale, name="w")]
     if bias:
         codes = RANDOM.integers(-900, 900, weights[0])
-        inputs.append(w.dequantized(codes, np.float32(0.25) * scale, 0, TensorProto.INT32, name="b"))
+        inputs.append(w.dequantized(codes, f32(0.25) * scale, 0, TensorProto.INT32, name="b"))
     return w.model(w.quantized(w.node("Conv", *inputs, output="y", **attributes), 3.0, 120))
 
 
