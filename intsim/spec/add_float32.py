@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.spec import checks
-from intsim.spec.float32 import code_range, round_saturate, scales, to_float32
+from intsim.spec.float32 import code_range, factor, round_saturate, to_float32
 from intsim.spec.fma import fma
 from intsim.spec.integers import INT64, Integers, as_integers, result
 from intsim.spec.operands import broadcastable
@@ -37,7 +37,7 @@ def add_float32(
     left, right = as_integers(a, "a"), as_integers(b, "b")
     broadcastable(left, right)
     low, high = code_range(bits, signed, narrow)
-    ratio, other = scales(a_ratio, None, (), "a_ratio"), scales(b_ratio, None, (), "b_ratio")
+    ratio, other = factor(a_ratio, "a_ratio"), factor(b_ratio, "b_ratio")
     zeros = [
         to_float32(result(checks.integer(value, *limits, name)), name)
         for value, limits, name in (

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.spec import checks
-from intsim.spec.float32 import code_range, round_saturate, scales, to_float32
+from intsim.spec.float32 import code_range, factor, round_saturate, to_float32
 from intsim.spec.integers import Integers
 from intsim.spec.operands import centred
 from intsim.spec.windows import pooling
@@ -50,9 +50,9 @@ def average_pool_float32(
         else layout.counts(False)
     )
     with np.errstate(over="ignore", under="ignore"):
-        real = scales(x_scale, None, (), "x_scale") * to_float32(codes, "x - x_zero")
+        real = factor(x_scale, "x_scale") * to_float32(codes, "x - x_zero")
         total = np.zeros((*codes.shape[:2], *layout.output), np.float32)
         for _, tap in layout.taps(layout.padded(np.asarray(real), 0)):
             total = total + tap
         mean = total / count.astype(np.float32)
-        return round_saturate(np.asarray(mean / scales(scale, None, (), "scale") + zero), low, high)
+        return round_saturate(np.asarray(mean / factor(scale, "scale") + zero), low, high)

@@ -34,11 +34,18 @@ def reals(values: npt.ArrayLike, name: str) -> Float32:
 def scales(values: Any, axis: int | None, shape: tuple[int, ...], name: str) -> Float32:
     """Positive finite float32 factors that broadcast against `shape`; one per channel lies along `axis`."""
     array = reals(np.asarray(values) if isinstance(values, np.ndarray) else np.asarray(values, np.float64), name)
-    if not (np.isfinite(array) & (array > 0)).all():
-        raise OutOfDomain(
-            f"{name} must be positive and finite, not {array[~(np.isfinite(array) & (array > 0))].flat[0]!r}"
-        )
+    good = np.isfinite(array) & (array > 0)
+    if not good.all():
+        raise OutOfDomain(f"{name} must be positive and finite, not {float(array[~good].flat[0])!r}")
     return along(array, None if axis is None else checks.integer(axis, -64, 63, "axis"), shape, name)
+
+
+def factor(value: Any, name: str) -> Float32:
+    """One positive finite float32 factor, without axes."""
+    array = scales(value, None, (1,), name)
+    if array.size != 1:
+        raise OutOfDomain(f"{name} must be one number, not of shape {array.shape}")
+    return array.reshape(())
 
 
 def code_range(bits: Any, signed: Any, narrow: Any) -> tuple[int, int]:
@@ -60,5 +67,10 @@ def clamp_round(f: Float32, zero_point: Integers, low: int, high: int) -> Intege
 
 
 def round_saturate(f: Float32, low: int, high: int) -> Integers:
-    """int64: min(max(half_even(f), low), high)."""
-    return np.asarray(np.minimum(np.maximum(np.rint(f), np.float32(low)), np.float32(high)).astype(np.int64))
+    """int64: min(max(half_even(f), low), high); low where half_even(f) is 2**31 or more.
+
+    The integer passes through int32, where x86's conversion (CVTPS2DQ) makes -2**31 of all that does not fit.
+    """
+    whole = np.rint(f)
+    clipped = np.minimum(np.maximum(whole, np.float32(low)), np.float32(high))
+    return np.asarray(np.where(whole < np.float32(2**31), clipped, np.float32(low)).astype(np.int64))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.spec import checks
-from intsim.spec.float32 import code_range, round_saturate, scales, to_float32
+from intsim.spec.float32 import code_range, factor, round_saturate, to_float32
 from intsim.spec.integers import Integers, multiply
 from intsim.spec.operands import broadcastable, centred
 
@@ -37,5 +37,5 @@ def mul_float32(
     low, high = code_range(bits, signed, narrow)
     zero = np.float32(checks.integer(zero_point, low, high, "zero_point"))
     with np.errstate(over="ignore", under="ignore"):
-        scaled = to_float32(multiply(left, right), "a * b") * scales(ratio, None, (), "ratio")
+        scaled = to_float32(multiply(left, right), "a * b") * factor(ratio, "ratio")
         return round_saturate(np.asarray(scaled + zero), low, high)

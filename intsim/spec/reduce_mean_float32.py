@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.spec import checks
-from intsim.spec.float32 import clamp_round, code_range, scales, to_float32
+from intsim.spec.float32 import clamp_round, code_range, factor, to_float32
 from intsim.spec.integers import Integers, result
 from intsim.spec.operands import centred
 from intsim.spec.reduce import reduced_sum
@@ -40,5 +40,5 @@ def reduce_mean_float32(
     low, high = code_range(bits, signed, narrow)
     zero = result(checks.integer(zero_point, low, high, "zero_point"))
     with np.errstate(over="ignore", under="ignore"):
-        m = scales(x_scale, None, (), "x_scale") / (scales(scale, None, (), "scale") * np.float32(count))
+        m = factor(x_scale, "x_scale") / (factor(scale, "scale") * np.float32(count))
         return clamp_round(np.asarray(to_float32(wrap(total, 32, True), "total") * m), zero, low, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,12 @@ from onnx.reference import ReferenceEvaluator
 Array = np.ndarray[Any, Any]
 
 
-def one_node(
-    op: str, inputs: list[Array | None], opset: int, domain: str, attributes: dict[str, Any]
-) -> onnx.ModelProto:
-    """A model of one node; None leaves an optional input out."""
+def one_node(op: str, inputs: Sequence[Any], opset: int, domain: str, attributes: dict[str, Any]) -> onnx.ModelProto:
+    """A model of one node; inputs are arrays or NumPy scalars, None leaves an optional one out."""
     names = ["" if array is None else f"i{index}" for index, array in enumerate(inputs)]
-    given = [(name, array) for name, array in zip(names, inputs, strict=True) if array is not None]
     types = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for name, array in given
+        for name, array in feeds(inputs).items()
     ]
     node = helper.make_node(op, names, ["y"], domain=domain, **attributes)
     graph = helper.make_graph([node], "one", types, [onnx.ValueInfoProto(name="y")])
@@ -28,18 +26,18 @@ def one_node(
     return helper.make_model(graph, opset_imports=imports, ir_version=10)
 
 
-def feeds(inputs: list[Array | None]) -> dict[str, Array]:
+def feeds(inputs: Sequence[Any]) -> dict[str, Array]:
     """The inputs of `one_node` by name."""
-    return {f"i{index}": array for index, array in enumerate(inputs) if array is not None}
+    return {f"i{index}": np.asarray(array) for index, array in enumerate(inputs) if array is not None}
 
 
-def onnx_reference(op: str, inputs: list[Array | None], *, opset: int = 21, **attributes: Any) -> Array:
+def onnx_reference(op: str, inputs: Sequence[Any], *, opset: int = 21, **attributes: Any) -> Array:
     """What ONNX's reference evaluator computes for one node."""
     model = one_node(op, inputs, opset, "", attributes)
     return np.asarray(ReferenceEvaluator(model).run(None, feeds(inputs))[0])
 
 
-def onnxruntime(op: str, inputs: list[Array | None], *, opset: int = 21, domain: str = "", **attributes: Any) -> Array:
+def onnxruntime(op: str, inputs: Sequence[Any], *, opset: int = 21, domain: str = "", **attributes: Any) -> Array:
     """What ONNX Runtime computes for one node; all its inputs are constants but the first, as its kernels expect."""
     import onnxruntime as runtime
 
@@ -51,4 +49,4 @@ def onnxruntime(op: str, inputs: list[Array | None], *, opset: int = 21, domain:
     options.log_severity_level = 4
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"i0": inputs[0]})[0])
+    return np.asarray(session.run(None, {"i0": np.asarray(inputs[0])})[0])
