@@ -50,10 +50,8 @@ def main(
     from tests.models.networks import NETWORKS
     from tests.models.quantize import CONFIGURATIONS
 
-    chosen = (
-        _choose("--network", networks, list(NETWORKS)),
-        _choose("--configuration", configurations, [*CONFIGURATIONS]),
-    )
+    chosen_networks = _choose("--network", networks, list(NETWORKS))
+    chosen_configurations = _choose("--configuration", configurations, list(CONFIGURATIONS))
     rows = []
     for row in compared(chosen_networks, chosen_configurations, images, size, threads):
         rows.append(row)
