@@ -51,8 +51,10 @@ def with_formats(graph: Graph, changes: Mapping[str, Mapping[str, int]]) -> Grap
     """The graph with other widths: {node or tensor: {"bits": n}}.
 
     A node: its constant operands (not the bias) and its output, behind a Relu or Clip that belongs to it. A tensor:
-    itself. With s = old bits - new bits: scale * 2**s, zero point half_up(z / 2**s), codes half_up((q - z) / 2**s) + z,
-    clipped; data movement behind it keeps its format; each bias follows the scale of its sums (half_up, or exactly).
+    itself. With s = old bits - new bits: scale * 2**s, zero point Z = half_even(z / 2**s), codes
+    half_even((q - z) / 2**s) + Z, clipped; data movement behind it keeps its format; each bias follows the scale of its
+    sums (half_even, or exactly). Codes that lose s bits are ties at a rate of 2**-s: half_up would move the mean of all
+    weights by 2**-(s + 1), which adds up over a layer's products.
     Errors: UnusableInput for unknown names, keys and widths.
     """
     return _Change(graph, changes).graph()
@@ -62,7 +64,7 @@ def resized(format: Format, bits: int) -> Format:
     """The format of the same range with another width."""
     shift = format.bits - bits
     wide = replace(format, bits=bits, zero_point=(0,) * len(format.zero_point))
-    zeros = tuple(min(max(_shifted(z, shift), wide.low), wide.high) for z in format.zero_point)
+    zeros = tuple(min(max(int(_shifted(z, shift)), wide.low), wide.high) for z in format.zero_point)
     return replace(wide, scale=tuple(s * 2.0**shift for s in format.scale), zero_point=zeros)
 
 
@@ -76,9 +78,12 @@ def resized_codes(codes: Array, old: Format, new: Format) -> Array:
     return _frozen(np.clip(moved, new.low, new.high).astype(new.dtype))
 
 
-def _shifted(value: Any, shift: int) -> Any:
-    """half_up(value / 2**shift); exact where shift <= 0."""
-    return (value + (1 << (shift - 1))) >> shift if shift > 0 else value << -shift
+def _shifted(value: Any, shift: Any) -> Any:
+    """half_even(value / 2**shift); exact where shift <= 0. Integers or integer arrays."""
+    left, right = np.maximum(-shift, 0), np.maximum(shift, 0)
+    value = value << left
+    # Half minus one, plus one where the quotient's floor is odd: a tie then goes to the even neighbour.
+    return np.where(right > 0, (value + (1 << np.maximum(right - 1, 0)) - 1 + ((value >> right) & 1)) >> right, value)
 
 
 class _Change:
@@ -135,6 +140,11 @@ class _Change:
     def _resize(self, tensor: str, bits: int) -> None:
         old = self._old.format(tensor)
         assert old is not None, "only tensors with a format are asked for"
+        if old.bits > BITS[-1]:
+            raise UnusableInput(
+                f"with_formats: tensor {tensor!r} has {old.bits} bits, it is a bias or an accumulator: the bias follows "
+                f"its layer, the accumulator is the target's"
+            )
         self._set(tensor, resized(old, bits))
 
     def _set(self, tensor: str, format: Format) -> None:
@@ -162,7 +172,7 @@ class _Change:
     def _align_bias(self, node: Node) -> None:
         """Move a coded bias to the new scale of its sums, 2**s times the old one.
 
-        s < 0: shifted left, exactly. s > 0: shifted right (half_up), but not where its scale is large enough already:
+        s < 0: shifted left, exactly. s > 0: shifted right (half_even), but not where its scale is large enough already:
         a bias may have a larger scale than the sums, it is then aligned by a left shift.
         """
         name = node.inputs[BIAS]
@@ -174,8 +184,7 @@ class _Change:
         shifts = np.maximum(s - self._slack(node, format), 0) if s > 0 else np.array([s])
         if not shifts.any():
             return
-        left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
-        moved = ((codes << left) + ((1 << right) >> 1)) >> right
+        moved = _shifted(codes, shifts)
         scales = tuple(np.ldexp(np.array(format.scale), shifts).tolist())
         same = len(set(scales)) == 1
         bits = min(64, max(format.bits, format.bits - int(shifts.min())))

@@ -65,6 +65,7 @@ class Saturation:
     """Clipped results of a tensor of `elements` codes: at the low end, at the high end; and codes that mean zero.
 
     Only a layer that rounds and clips is counted: data movement, a Relu's clamp and table look-ups clip nothing here.
+    Where a Relu needs no clamp of its own (zero point at the lowest code), clipping is the Relu: low counts its zeros.
     """
 
     low: int

@@ -18,6 +18,11 @@ from intsim.settings import resized, resized_codes, with_formats
 from tests.networks import residual_graph
 
 
+def half_even(codes: Any, shift: int) -> Any:
+    """codes / 2**shift, rounded by NumPy's rint: exact here, the codes are small."""
+    return np.rint(codes / 2.0**shift).astype(int)
+
+
 def real(graph: Graph, name: str) -> Any:
     """The exact reals of a constant, as float64."""
     format = graph.format(name)
@@ -33,7 +38,7 @@ def real(graph: Graph, name: str) -> Any:
     zero=st.floats(0, 1),
     data=st.data(),
 )
-def test_resized_codes_are_half_up_of_the_exact_quotient(
+def test_resized_codes_are_half_even_of_the_exact_quotient(
     old: int, new: int, signed: bool, zero: float, data: st.DataObject
 ) -> None:
     plain = Format(old, signed, scale=(0.375,))
@@ -43,16 +48,16 @@ def test_resized_codes_are_half_up_of_the_exact_quotient(
     assert after.bits == new and after.signed == signed
     assert Fraction(after.scale[0]) == Fraction(before.scale[0]) * factor
 
-    def half_up(value: int) -> int:
-        return floor(value / factor + Fraction(1, 2))
+    def half_even(value: int) -> int:
+        return round(value / factor)  # of a Fraction: Python's round, ties to even
 
     def clip(value: int) -> int:
         return min(max(value, after.low), after.high)
 
-    assert after.zero_point == (clip(half_up(before.zero_point[0])),)
+    assert after.zero_point == (clip(half_even(before.zero_point[0])),)
     codes = data.draw(st.lists(st.integers(before.low, before.high), min_size=1, max_size=10))
     moved = resized_codes(np.array(codes, before.dtype), before, after)
-    expected = [clip(half_up(c - before.zero_point[0]) + after.zero_point[0]) for c in codes]
+    expected = [clip(half_even(c - before.zero_point[0]) + after.zero_point[0]) for c in codes]
     assert moved.tolist() == expected and moved.dtype == after.dtype
 
 
@@ -64,7 +69,7 @@ def test_a_node_gets_narrow_weights_and_output() -> None:
     assert narrow.format("p1") == narrow.format("y1")  # MaxPool keeps the format
     assert narrow.format("x") == graph.format("x")
     assert narrow.format("y2") == graph.format("y2")
-    assert np.array_equal(narrow.constants["w1"], np.clip((graph.constants["w1"].astype(int) + 8) >> 4, -8, 7))
+    assert np.array_equal(narrow.constants["w1"], np.clip(half_even(graph.constants["w1"], 4), -8, 7))
     assert all(narrow.constants[n] is graph.constants[n] for n in ("w2", "w3", "b3"))
     assert json.loads(narrow.metadata["intsim.formats"]) == {"conv1": {"bits": 4}}
     assert not narrow.constants["w1"].flags.writeable
@@ -75,10 +80,10 @@ def test_the_bias_follows_the_scale_of_its_sums() -> None:
     narrow = with_formats(graph, {"conv1": {"bits": 4}})
     # b1 has the scale of the sums: it moves with it, rounded half up.
     assert narrow.format("b1") == Format(32, scale=(2.0**-6,))
-    assert np.array_equal(narrow.constants["b1"], (graph.constants["b1"] + 8) >> 4)
+    assert np.array_equal(narrow.constants["b1"], half_even(graph.constants["b1"], 4))
     # The sums of conv2 get 2**4 times their scale 2**-9 (their input is narrower); b2 has 2**-7, so 2**2 is left.
     assert narrow.format("b2") == Format(12, scale=(2.0**-5,))
-    assert np.array_equal(narrow.constants["b2"], (graph.constants["b2"] + 2) >> 2)
+    assert np.array_equal(narrow.constants["b2"], half_even(graph.constants["b2"], 2))
     assert narrow.constants["b3"] is graph.constants["b3"]
 
 
@@ -87,6 +92,16 @@ def test_a_bias_of_large_enough_scale_stays() -> None:
     narrow = with_formats(graph, {"w2": {"bits": 6}})
     assert narrow.constants["b2"] is graph.constants["b2"]
     assert narrow.format("b2") == graph.format("b2")
+
+
+@pytest.mark.parametrize("bits", [4, 6, 7])
+def test_narrowing_does_not_move_the_mean(bits: int) -> None:
+    """All ties upwards would add 2**-(s + 1) to the mean: 0.25 at one bit fewer, where every odd code is a tie."""
+    codes = np.arange(-127, 128, dtype=np.int8)
+    before = Format(8)
+    moved = resized_codes(codes, before, resized(before, bits)).astype(float) * 2 ** (8 - bits)
+    # Only the clipped top codes pull the mean, and downwards.
+    assert -0.6 < moved.mean() - codes.mean() <= 0
 
 
 def test_widening_is_exact() -> None:
@@ -108,7 +123,7 @@ def test_scales_that_are_no_powers_of_two_move_by_powers_of_two() -> None:
     before, after = graph.format("b1"), narrow.format("b1")
     assert before is not None and after is not None
     assert after.scale[0] == before.scale[0] * 4
-    assert np.array_equal(narrow.constants["b1"], (graph.constants["b1"] + 2) >> 2)
+    assert np.array_equal(narrow.constants["b1"], half_even(graph.constants["b1"], 2))
 
 
 def test_the_same_bits_change_nothing() -> None:
@@ -136,7 +151,7 @@ def test_a_shared_bias_is_split() -> None:
     assert narrow.nodes[2].inputs == ("x", "w4", "b1")
     assert narrow.constants["b1"] is graph.constants["b1"]
     assert narrow.nodes[1].inputs == ("x", "w1", "b1@conv1")
-    assert np.array_equal(narrow.constants["b1@conv1"], (graph.constants["b1"] + 8) >> 4)
+    assert np.array_equal(narrow.constants["b1@conv1"], half_even(graph.constants["b1"], 4))
 
 
 def test_per_channel_scales_keep_their_axis() -> None:
@@ -154,7 +169,7 @@ def test_per_channel_scales_keep_their_axis() -> None:
     # e_t is -9, -10, -11, -9, one more now; b's exponents are -9, -10, -9, -9: the third has room, the others move.
     assert narrow.format("b2") == replace(b, scale=(2.0**-8, 2.0**-9, 2.0**-9, 2.0**-8))
     codes = graph.constants["b2"].astype(int)
-    expected = np.where([True, True, False, True], (codes + 1) >> 1, codes)
+    expected = np.where([True, True, False, True], half_even(codes, 1), codes)
     assert np.array_equal(narrow.constants["b2"], expected)
 
 
@@ -164,7 +179,7 @@ def test_a_clip_in_codes_moves_with_its_codes() -> None:
     nodes = tuple(clip if n.name == "pool" else n for n in graph.nodes)
     narrow = with_formats(replace(graph, nodes=nodes), {"y1": {"bits": 4}})
     changed = next(n for n in narrow.nodes if n.name == "pool")
-    assert changed.attributes == {"low": -6, "high": 6}  # half_up(-6.25), half_up(6.3125)
+    assert changed.attributes == {"low": -6, "high": 6}  # half_even(-6.25), half_even(6.3125)
 
 
 def test_records_add_up() -> None:
@@ -184,6 +199,7 @@ def test_records_add_up() -> None:
         ({"conv1": {"bits": 17}}, "bits must be 2 to 16, not 17"),
         ({"conv1": {"bits": 4.0}}, "bits must be 2 to 16, not 4.0"),
         ({"conv1": {"bits": True}}, "bits must be 2 to 16, not True"),
+        ({"b1": {"bits": 8}}, "tensor 'b1' has 32 bits, it is a bias or an accumulator"),
         ({"image": {"bits": 4}}, "tensor 'image' holds reals"),
         ({"out": {"bits": 4}}, r"node 'out' \(DequantizeLinear\) works on reals"),
     ],
