@@ -53,7 +53,7 @@ def conv(
     check=False: the caller knows that no sum leaves the range (or asks for `wrap` and not for where), so that any
     order will do. accumulate="int32" is the faster, and right if no exact sum leaves int32, or if
     accumulator_bits <= 32 and check=False.
-    Raises ValueError where int64 does not hold the exact sums (operands of 32 bits).
+    Raises ValueError for shapes that do not fit, and where int64 does not hold the exact sums (operands of 32 bits).
     """
     if x.ndim == 3:
         acc, over = conv(
@@ -74,6 +74,8 @@ def conv(
         )
         return acc[:, :, 0], None if over is None else over[:, :, 0]
     images, outputs = x.shape[0], w.shape[0]
+    if x.shape[1] != groups * w.shape[1] or outputs % groups:
+        raise ValueError(f"groups must split x {x.shape} and w {w.shape} evenly, not {groups!r}")
     sums = contiguous(np.broadcast_to(per_channel(0 if bias is None else bias), outputs))
     zeros = per_channel(w_zero)
     x_range, w_range = extremes(x, x_zero), extremes(w, zeros)
@@ -125,6 +127,8 @@ def _geometry(
     height, width = (
         (x[2 + d] + pads[d] + pads[2 + d] - dilations[d] * (w[2 + d] - 1) - 1) // strides[d] + 1 for d in (0, 1)
     )
+    if height < 1 or width < 1:
+        raise ValueError(f"kernel {w[2:]} with dilations {dilations} must fit in {x[2:]} with pads {pads}")
     taps = [(i * dilations[0], j * dilations[1]) for i in range(w[2]) for j in range(w[3])]
     phases = sorted({(i % strides[0], j % strides[1]) for i, j in taps})
     plane = (
@@ -140,7 +144,7 @@ def _geometry(
     )
     channel = np.arange(w[1], dtype=np.int64) * (len(phases) * prod(plane))
     offsets = (channel[:, None] + within).reshape(-1)
-    return (max(height, 0), max(width, 0)), np.array(phases, np.int64), plane, offsets
+    return (height, width), np.array(phases, np.int64), plane, offsets
 
 
 @kernel

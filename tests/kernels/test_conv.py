@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intsim.errors import AccumulatorOverflow
+from intsim.errors import AccumulatorOverflow, OutOfDomain
 from intsim.kernels.parallel import Pool
 from tests.kernels.compare import Array, assert_equal, assert_same, codes, kernel_of, spec_of
 
@@ -159,6 +159,23 @@ def test_sums_that_int64_cannot_hold_are_refused() -> None:
         conv(x, w, **{**PLAIN, "accumulator_bits": 64})
     expected, _ = spec_of("conv")(x, w, **PLAIN)
     assert_equal(conv(x, w, **PLAIN, check=False)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("w_shape", "changes", "message"),
+    [
+        ((2, 3, 3, 3), {}, "groups must split"),
+        ((3, 2, 3, 3), {"groups": 2}, "groups must split"),
+        ((2, 4, 6, 3), {}, "must fit in"),
+        ((2, 4, 3, 3), {"dilations": (1, 3)}, "must fit in"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(w_shape: tuple[int, ...], changes: dict[str, Any], message: str) -> None:
+    x, w = np.zeros((1, 4, 5, 5), np.int8), np.zeros(w_shape, np.int8)
+    with pytest.raises(ValueError, match=message):
+        conv(x, w, **{**PLAIN, **changes})
+    with pytest.raises(OutOfDomain):
+        spec_of("conv")(x, w, **{**PLAIN, **changes})
 
 
 def test_no_images() -> None:
