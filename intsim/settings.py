@@ -142,8 +142,8 @@ class _Change:
         assert old is not None, "only tensors with a format are asked for"
         if old.bits > BITS[-1]:
             raise UnusableInput(
-                f"with_formats: tensor {tensor!r} has {old.bits} bits, it is a bias or an accumulator: the bias follows "
-                f"its layer, the accumulator is the target's"
+                f"with_formats: tensor {tensor!r} has {old.bits} bits, it is a bias or an accumulator: the bias "
+                f"follows its layer, the accumulator is the target's"
             )
         self._set(tensor, resized(old, bits))
 
