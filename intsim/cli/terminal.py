@@ -66,8 +66,9 @@ def table(
     cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     shown = [i for i in range(len(headers)) if any(row[i] for row in cells)]
     terminal = console().is_terminal
-    lines = box.SIMPLE_HEAD if terminal else None
-    made: Table = Table(box=lines, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    # The box puts a blank between columns.
+    lines, gap = (box.SIMPLE_HEAD, 1) if terminal else (None, 2)
+    made: Table = Table(box=lines, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold", show_edge=False)
     made.show_header = any(headers)
     for i in shown:
         justify: Any = "right" if headers[i] in right else "left"

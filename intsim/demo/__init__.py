@@ -1,7 +1,7 @@
 """The model and the images that `intsim demo` runs; README.md here says where they come from.
 
 `images.npz` holds `x` i8[512, 1, 28, 28] and `y` i64[512], the first test images and their labels, and
-`calibration` i8[256, 1, 28, 28], the first training images. The codes are pixel - 128: x = code * 2**-7.
+`calibration` f16[256, 1, 28, 28], the first training images. The codes are pixel - 128, the reals code * 2**-7.
 """
 
 from __future__ import annotations

@@ -91,9 +91,7 @@ class _Quantized:
         self.constant(f"{name}.zero", np.array(0, np.int32))
         return self.real(self.constant(name, self.random.integers(-2000, 2001, outputs, dtype=np.int32)))
 
-    def conv(
-        self, x: str, name: str, *, outputs: int, inputs: int, scale: float, pads: int, relu: bool = False
-    ) -> str:
+    def conv(self, x: str, name: str, *, outputs: int, inputs: int, scale: float, pads: int, relu: bool = False) -> str:
         w = self.weights(f"{name}.weight", (outputs, inputs, 3, 3), 2.0**-9)
         b = self.bias(f"{name}.bias", outputs, self.scales[x] * 2.0**-9)
         made = self.node("Conv", [self.real(x), w, b], name, kernel_shape=[3, 3], pads=[pads] * 4)

@@ -17,7 +17,7 @@ PADDING = "padding"
 
 
 def explain_conv(elements: Elements, layer: Layer, at: Coordinate) -> Step:
-    """acc[n, m, p] = sum over c, k of (x[n, c, i] - x_zero) (w[m, c, k] - w_zero) + bias, i = p * stride + k * dilation."""
+    """acc[n, m, p] = sum over c, k of (x[n, c, p stride + k dilation] - x_zero) (w[m, c, k] - w_zero) + bias."""
     w = _operand(elements, layer, "w", 1)
     return _sum(elements, layer, at, _conv_products(elements, layer, at, w), w)
 
