@@ -7,7 +7,7 @@ from typing import Any
 
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit
-from intsim.importers.layer_bias import bias_input
+from intsim.importers.layer_bias import bias_attributes, bias_input
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.raw_integers import RAW_ACCUMULATOR, centred
 from intsim.importers.windows import window
@@ -17,7 +17,7 @@ def conv(builder: Builder, node: OnnxNode) -> None:
     """Conv on reals, or on the views of codes."""
     x, w = builder.reals(node, 0, "x"), builder.reals(node, 1, "w")
     b = bias_input(builder, node, 2)
-    emit(builder, node, "Conv", [x, w, b], conv_attributes(node, x, w))
+    emit(builder, node, "Conv", [x, w, b], {**conv_attributes(node, x, w), **bias_attributes(node)})
 
 
 def conv_integer(builder: Builder, node: OnnxNode) -> None:

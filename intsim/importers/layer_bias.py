@@ -44,6 +44,11 @@ def bias_input(builder: Builder, node: OnnxNode, index: int) -> Operand | None:
     return replace(b, format=format, constant=codes.astype(format.dtype))
 
 
+def bias_attributes(node: OnnxNode) -> dict[str, bool]:
+    """`aligned_bias`, where the file holds b << (e_b - e_t) and the graph b: ONNX Runtime adds what the file holds."""
+    return {"aligned_bias": True} if METADATA in node.metadata else {}
+
+
 def _entries(node: OnnxNode) -> tuple[int, int, int]:
     """bits, exponent and headroom."""
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit
-from intsim.importers.layer_bias import bias_input
+from intsim.importers.layer_bias import bias_attributes, bias_input
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.raw_integers import RAW_ACCUMULATOR, centred
 
@@ -29,7 +29,7 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
     c = bias_input(builder, node, 2)
     a = transposed(builder, node, a) if node.integer("transA", 0) else a
     b = transposed(builder, node, b) if node.integer("transB", 0) else b
-    emit(builder, node, "Gemm", [a, b, c], gemm_attributes(node))
+    emit(builder, node, "Gemm", [a, b, c], {**gemm_attributes(node), **bias_attributes(node)})
 
 
 def gemm_attributes(node: OnnxNode) -> dict[str, float]:

@@ -106,7 +106,7 @@ def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype
         )
     values = values.reshape(-1)
     format = builder.graph.format(name)
-    if target.requantizer == "float32":
+    if target.requantizer == "float32" and not node.attributes.get("aligned_bias"):
         return onnxruntime.bias_codes(values, format, unit)
     e_t = shift.exponents(unit)
     if format is None:
