@@ -15,7 +15,6 @@ from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer, overflow_of
 from intsim.plan.choose import find_kernel
 from intsim.plan.plan import Plan
-from intsim.ranges import MAC_OPS
 from intsim.result import Result
 from intsim.taps import TapSpec
 
@@ -106,9 +105,7 @@ class Engine:
             result = kernel(*operands, **parameters, **choice.options, pool=pool)
         except OutOfDomain as error:
             raise type(error)(f"node {layer.node!r} ({layer.op}): {error}") from error
-        except ValueError as error:
-            if layer.op not in MAC_OPS:
-                raise
+        except ValueError as error:  # what kernels, which know no intsim error, raise outside their domain
             raise OutOfDomain(f"node {layer.node!r} ({layer.op}): {error}") from error
         return result if isinstance(result, tuple) else (result,)
 
