@@ -1,8 +1,11 @@
-"""The HTML report of a comparison: summary, two plots by layer, the whole table."""
+"""The HTML report of comparisons: of each the summary, two plots by layer, the whole table."""
 
 from __future__ import annotations
 
+import importlib
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +16,52 @@ if TYPE_CHECKING:
     from intsim.comparison.comparison import Comparison
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a page shows of a comparison. rows: the cells of its table, and whether that tensor differs. plots: SVG."""
+
+    comparison: Comparison
+    rows: list[tuple[tuple[str, ...], bool]]
+    plots: list[str]
+
+
 def write_comparison(comparison: Comparison, path: str | Path) -> None:
     """Write the report at once. Errors: MissingDependency without jinja2 or matplotlib; UnusableInput on writing."""
-    try:
-        import jinja2
-        import matplotlib
-    except ImportError as missing:
-        raise MissingDependency(f"{missing.name} is not installed: pip install intsim[report]") from missing
+    write_page(path, "comparison.html", part=make_part(comparison))
+
+
+def write_demo(
+    title: str, facts: Sequence[tuple[str, str]], comparisons: Mapping[str, Comparison], path: str | Path
+) -> None:
+    """Write a report of several comparisons, each under its heading; facts: what stands above. Errors: the same."""
+    parts = [(heading, make_part(comparison)) for heading, comparison in comparisons.items()]
+    write_page(path, "demo.html", title=title, facts=facts, parts=parts)
+
+
+def write_page(path: str | Path, template: str, **content: Any) -> None:
+    """Write a filled template. Errors: MissingDependency without jinja2, UnusableInput on writing."""
+    jinja2 = _imported("jinja2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("intsim", "report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    files.write_file(path, environment.get_template(template).render(**content).encode())
+
+
+def make_part(comparison: Comparison) -> Part:
+    """The Part of a comparison. Errors: MissingDependency without matplotlib."""
+    matplotlib = _imported("matplotlib")
     # The ids in an SVG are random unless they are salted: the same comparison gives the same file.
     with matplotlib.rc_context({"svg.hashsalt": "intsim", "svg.fonttype": "none"}):
         plots = [_share_plot(comparison), _difference_plot(comparison)]
-    page = environment.get_template("comparison.html").render(
-        comparison=comparison,
-        rows=list(zip(comparison.rows(), (bool(layer.mismatches) for layer in comparison.layers), strict=True)),
-        plots=plots,
-    )
-    files.write_file(path, page.encode())
+    differs = (bool(layer.mismatches) for layer in comparison.layers)
+    return Part(comparison, list(zip(comparison.rows(), differs, strict=True)), plots)
+
+
+def _imported(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as missing:
+        raise MissingDependency(f"{missing.name} is not installed: pip install intsim[report]") from missing
 
 
 def _share_plot(comparison: Comparison) -> str:
