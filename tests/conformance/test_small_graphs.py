@@ -1,0 +1,96 @@
+"""Every op in tiny graphs: against ONNX Runtime in its quantizer's configurations, and on power-of-two scales."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import onnx
+import pytest
+
+import intsim
+from intsim.comparison import Comparison
+from intsim.errors import UnsupportedOp
+from intsim.quantization import quantize_model
+from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
+from tests.models.small import GRAPHS, small, small_input
+
+pytest.importorskip("onnxruntime")
+
+CALIBRATION_SAMPLES = 8
+SAMPLES = 32
+
+RESUMED = {
+    "reduce_mean_channels": "the order of ONNX Runtime's sum over an inner axis depends on the batch",
+    "softmax": "exp in float, from a table of ONNX Runtime's own",
+}
+"""Graphs with a tensor behind float arithmetic that is not exact, which is taken from ONNX Runtime."""
+
+FLOAT_RELU = "relu1"
+"""A Relu that ONNX Runtime leaves in float, before an op that copies: it has no codes there."""
+
+REFUSED_BY_ONNXRUNTIME = ("clip_inside", "clip_low_only")
+"""Relu, then Clip, on signed codes: ONNX Runtime 1.31 fuses them and refuses its own result."""
+
+
+@pytest.mark.onnxruntime
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_configuration_equals_onnxruntime(name: str) -> None:
+    prepared, x = preprocess(small(name)), small_input(name, SAMPLES)
+    for configuration in CONFIGURATIONS.values():
+        quantized = quantize(prepared, configuration, x[:CALIBRATION_SAMPLES])
+        found = intsim.compare(intsim.load(quantized, target="onnxruntime"), "onnxruntime", x)
+        assert found.equal, f"{configuration.name}\n{found.table()}"
+        assert len(found.resumed) == (name in RESUMED), configuration.name
+        assert set(found.unmatched) <= {FLOAT_RELU}, configuration.name
+
+
+@cache
+def shared_exponents(name: str, bits: int) -> onnx.ModelProto:
+    """The graph with one power-of-two exponent a tensor."""
+    return quantize_model(small(name), small_input(name, SAMPLES), bits=bits).model
+
+
+def against(peer: str, name: str, bits: int = 8, target: str = "diffquant", *, isolated: bool = False) -> Comparison:
+    model = intsim.load(shared_exponents(name, bits), target=target)
+    return intsim.compare(model, peer, small_input(name, SAMPLES), isolated=isolated)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_kernels_equal_the_spec_on_shared_exponents(name: str, bits: int) -> None:
+    found = against("spec", name, bits)
+    assert found.equal, found.table()
+    assert not found.unmatched
+    assert not found.resumed
+
+
+@pytest.mark.parametrize("name", ["conv", "conv_1d_everything", "gemm", "residual", "concat", "average_pool_pads"])
+def test_the_kernels_equal_the_spec_in_16_bits(name: str) -> None:
+    """Products of 32 bits, accumulators of 48."""
+    found = against("spec", name, bits=16)
+    assert found.equal, found.table()
+    assert not found.unmatched
+
+
+@pytest.mark.onnxruntime
+@pytest.mark.parametrize("name", GRAPHS)
+def test_shared_exponents_under_onnxruntimes_arithmetic(name: str) -> None:
+    """The same files, where every scale is a power of two and half of all ties count."""
+    if name in REFUSED_BY_ONNXRUNTIME:
+        with pytest.raises(UnsupportedOp, match=r"onnxruntime .* refuses the model: .*Clip"):
+            against("onnxruntime", name, target="onnxruntime")
+        return
+    found = against("onnxruntime", name, target="onnxruntime")
+    assert found.equal, found.table()
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_pytorch_differs_by_one_code_at_ties_and_float_roundings(name: str) -> None:
+    """On equal inputs PyTorch is at most one code away: it rounds ties to even, and computes in float32."""
+    pytest.importorskip("torch")
+    found = against("torch", name, isolated=True)
+    assert not found.unmatched
+    assert max(layer.max_difference for layer in found.layers) <= 1, found.table()
+    assert found.causes.total() == found.mismatches
+    assert set(found.causes) <= {"tie", "float rounding"}
+    assert found.mismatches < 0.1 * found.elements
