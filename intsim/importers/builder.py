@@ -16,6 +16,9 @@ from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.tensors import CODE_TYPES, Array, ElementType
 from intsim.ops import Length, Shape
 
+LARGEST_CONSTANTS = 1 << 28
+"""How many elements all computed constants may have: a file of a few bytes can ask for terabytes."""
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -54,6 +57,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.done: set[str] = set()
         self.raw_inputs: set[str] = set()
+        self._budget = LARGEST_CONSTANTS
         self._taken: set[str] = set()
         self._readers: dict[str, list[OnnxNode]] = {}
         for node in model.nodes:
@@ -206,6 +210,14 @@ class Builder:
     def set_constant(self, tensor: str, values: Array, format: Format | None = None, integer: bool = False) -> None:
         """Say that an ONNX tensor is a constant. integer: it holds codes (or indices, where format is None)."""
         self.operands[tensor] = Operand(tensor, values.shape, format, integer, values)
+
+    def spend(self, node: OnnxNode, elements: int) -> None:
+        """Take memory for a computed constant. Errors: UnsupportedOp when all of them together are too large."""
+        self._budget -= elements
+        if self._budget < 0:
+            raise node.unsupported(
+                f"makes a constant of {elements} elements; supported: {LARGEST_CONSTANTS} in one model's computed constants"
+            )
 
     def readers(self, tensor: str) -> list[OnnxNode]:
         """The nodes that read the tensor as data (not its shape), none where it is an output of the graph."""

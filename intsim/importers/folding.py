@@ -17,9 +17,6 @@ from intsim.importers.emit import Importer
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.tensors import ELEMENT_TYPES, Array, element_type
 
-LARGEST_RESULT = 1 << 28
-"""How many elements a folded constant may have: a file of a few bytes can ask for terabytes."""
-
 
 def constant(builder: Builder, node: OnnxNode) -> None:
     """Constant: a tensor, a number or a list of numbers."""
@@ -68,7 +65,7 @@ def gather(builder: Builder, node: OnnxNode) -> None:
     axis = normal_axis(node, node.integer("axis", 0), data.ndim)
     if indices.size and not (indices.min() >= -data.shape[axis] and indices.max() < data.shape[axis]):
         raise node.malformed(f"an index is outside the {data.shape[axis]} elements of axis {axis}")
-    limit(node, data.size // max(data.shape[axis], 1) * indices.size)
+    builder.spend(node, data.size // max(data.shape[axis], 1) * indices.size)
     _set(builder, node, np.array(np.take(data, indices.astype(np.int64), axis=axis), data.dtype))
 
 
@@ -97,7 +94,7 @@ def constant_of_shape(builder: Builder, node: OnnxNode) -> None:
     value, kind = node.attributes.get("value", (np.zeros(1, np.float32), ELEMENT_TYPES[1]))
     if lengths is None or lengths.dtype.kind not in "iu" or lengths.ndim != 1 or value.size != 1:
         raise node.malformed("the shape must be a list of lengths, the value one number")
-    dims = _lengths(node, lengths)
+    dims = _lengths(builder, node, lengths)
     builder.operands[node.outputs[0]] = constant_operand(
         node.outputs[0], np.full(dims, value.reshape(-1)[0], value.dtype), kind
     )
@@ -108,27 +105,21 @@ def expand(builder: Builder, node: OnnxNode) -> None:
     data, lengths = _constant_input(builder, node, 0, "input"), builder.known(node, 1, "shape")
     if lengths is None or lengths.dtype.kind not in "iu" or lengths.ndim != 1:
         raise node.malformed("the shape must be a list of lengths")
-    dims = _lengths(node, lengths)
+    dims = _lengths(builder, node, lengths)
     try:
         result = np.broadcast_shapes(data.shape, dims)
     except ValueError:
         raise node.malformed(f"{data.shape} does not broadcast to {dims}") from None
-    limit(node, math.prod(result))
+    builder.spend(node, math.prod(result))
     _set(builder, node, np.ascontiguousarray(np.broadcast_to(data, result)))
 
 
-def _lengths(node: OnnxNode, lengths: Array) -> tuple[int, ...]:
+def _lengths(builder: Builder, node: OnnxNode, lengths: Array) -> tuple[int, ...]:
     dims = tuple(int(n) for n in lengths)
     if any(n < 0 for n in dims):
         raise node.malformed(f"shape {dims} has a negative length")
-    limit(node, math.prod(dims))
+    builder.spend(node, math.prod(dims))
     return dims
-
-
-def limit(node: OnnxNode, elements: int) -> None:
-    """Errors: UnsupportedOp when a constant of so many elements would be made."""
-    if elements > LARGEST_RESULT:
-        raise node.unsupported(f"makes a constant of {elements} elements; supported: up to {LARGEST_RESULT}")
 
 
 def _constant_input(builder: Builder, node: OnnxNode, index: int, what: str) -> Array:
@@ -172,7 +163,7 @@ def fold_arithmetic(builder: Builder, node: OnnxNode, operands: Sequence[Operand
     """The constant that an elementwise op makes of constants, in their own type; unknown lengths stay unknown."""
     arrays = [a for o in operands if (a := o.reals) is not None]
     try:
-        limit(node, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
+        builder.spend(node, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
     except ValueError:
         raise node.malformed(f"shapes {', '.join(str(a.shape) for a in arrays)} do not broadcast") from None
     result = arrays[0]

@@ -24,7 +24,7 @@ from intsim.importers import (
 from intsim.importers.builder import Builder
 from intsim.importers.emit import Importer
 from intsim.importers.float_tail import dequantize_tail
-from intsim.importers.model_file import read_model
+from intsim.importers.model_file import parse_model
 from intsim.importers.onnx_node import OnnxNode
 
 IMPORTERS: Mapping[tuple[str, str], Importer] = {
@@ -44,7 +44,7 @@ IMPORTERS: Mapping[tuple[str, str], Importer] = {
 
 def load(source: str | Path | bytes | ModelProto) -> Graph:
     """The Graph of an ONNX model; see `load_graph`."""
-    model = read_model(source)
+    model, fault = parse_model(source)
     for node in model.nodes:
         if (node.domain, node.op) not in IMPORTERS:
             raise _unknown(node)
@@ -54,7 +54,10 @@ def load(source: str | Path | bytes | ModelProto) -> Graph:
     for node in _constants_first(model.nodes, set(model.inputs)):
         if not any(o in builder.done for o in node.outputs):
             IMPORTERS[node.domain, node.op](builder, node)
-    return dequantize_tail(builder.graph())
+    graph = dequantize_tail(builder.graph())
+    if fault is not None:
+        raise fault
+    return graph
 
 
 def _constants_first(nodes: Sequence[OnnxNode], inputs: set[str]) -> list[OnnxNode]:

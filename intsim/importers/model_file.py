@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,38 +53,31 @@ def read_model(source: str | Path | bytes | ModelProto) -> ModelFile:
     Errors: UnusableInput for a path that cannot be read, MalformedGraph for what breaks ONNX's rules,
     UnsupportedOp for what is right but too new or of no use here.
     """
+    file, fault = parse_model(source)
+    if fault is not None:
+        raise fault
+    return file
+
+
+def parse_model(source: str | Path | bytes | ModelProto) -> tuple[ModelFile, MalformedGraph | None]:
+    """The content of an ONNX model, and what ONNX's own checker finds wrong with it.
+
+    For an importer whose own messages say more: it raises the checker's only when it found nothing itself.
+    Errors: as `read_model`, but for what the checker says.
+    """
     model, digest, folder = _parsed(source)
     opset = _opset(model)
     model = _inlined(model)
-    graph = model.graph
-    _refuse_sparse(graph)
-    external = ExternalData(folder)
-    initializers: dict[str, tuple[ElementType, Array]] = {}
-    for tensor in graph.initializer:
-        where = f"initializer {tensor.name!r}"
-        if tensor.name in initializers or not tensor.name:
-            raise MalformedGraph(f"{where}: the name is empty or taken by another initializer")
-        outside = external.bytes_of(tensor, where) if tensor.data_location == TensorProto.EXTERNAL else None
-        array = read_tensor(tensor, where, outside)
-        initializers[tensor.name] = element_type(tensor.data_type, where), array
-    inputs = {i.name: _declared(i) for i in graph.input if i.name not in initializers}
-    if len(inputs) + len([i for i in graph.input if i.name in initializers]) != len(graph.input):
-        raise MalformedGraph("two inputs of the graph have the same name")
-    nodes = [read_node(n, i) for i, n in enumerate(graph.node)]
-    _known_domains(nodes)
+    initializers = _initializers(model.graph, ExternalData(folder))
+    inputs = _inputs(model.graph, initializers)
+    nodes = [read_node(n, i) for i, n in enumerate(model.graph.node)]
+    for node in nodes:
+        if node.domain not in ("", MICROSOFT):
+            raise node.unsupported(f"domain {node.domain!r} is not supported; supported: ai.onnx, {MICROSOFT}")
     nodes = sorted_nodes(nodes, [*inputs, *initializers])
-    outputs = tuple(o.name for o in graph.output)
-    made = {*inputs, *initializers, *(o for n in nodes for o in n.outputs)}
-    if not outputs:
-        raise MalformedGraph("the graph has no output")
-    for name in outputs:
-        if name not in made:
-            raise MalformedGraph(f"output {name!r} of the graph: nothing in the model makes it")
-    if len(set(outputs)) != len(outputs):
-        raise MalformedGraph("two outputs of the graph have the same name")
-    _check_with_onnx(model, nodes, initializers)
-    return ModelFile(
-        graph.name,
+    outputs = _outputs(model.graph, {*inputs, *initializers, *(o for n in nodes for o in n.outputs)})
+    file = ModelFile(
+        model.graph.name,
         opset,
         tuple(without_identities(nodes, outputs, _falses(initializers, nodes))),
         inputs,
@@ -93,6 +86,42 @@ def read_model(source: str | Path | bytes | ModelProto) -> ModelFile:
         {p.key: p.value for p in model.metadata_props},
         digest,
     )
+    return file, _checker_fault(model, nodes, initializers)
+
+
+def _initializers(graph: GraphProto, external: ExternalData) -> dict[str, tuple[ElementType, Array]]:
+    for sparse in graph.sparse_initializer:
+        raise UnsupportedOp(
+            f"initializer {sparse.values.name!r} is sparse, which is not supported: save it as a dense tensor"
+        )
+    result: dict[str, tuple[ElementType, Array]] = {}
+    for tensor in graph.initializer:
+        where = f"initializer {tensor.name!r}"
+        if tensor.name in result or not tensor.name:
+            raise MalformedGraph(f"{where}: the name is empty or taken by another initializer")
+        outside = external.bytes_of(tensor, where) if tensor.data_location == TensorProto.EXTERNAL else None
+        result[tensor.name] = element_type(tensor.data_type, where), read_tensor(tensor, where, outside)
+    return result
+
+
+def _inputs(graph: GraphProto, initializers: Container[str]) -> dict[str, tuple[ElementType, Shape]]:
+    """The inputs that are no initializers (old files list those too)."""
+    names = [i.name for i in graph.input]
+    if len(set(names)) != len(names):
+        raise MalformedGraph("two inputs of the graph have the same name")
+    return {i.name: _declared(i) for i in graph.input if i.name not in initializers}
+
+
+def _outputs(graph: GraphProto, made: Container[str]) -> tuple[str, ...]:
+    outputs = tuple(o.name for o in graph.output)
+    if not outputs:
+        raise MalformedGraph("the graph has no output")
+    if len(set(outputs)) != len(outputs):
+        raise MalformedGraph("two outputs of the graph have the same name")
+    for name in outputs:
+        if name not in made:
+            raise MalformedGraph(f"output {name!r} of the graph: nothing in the model makes it")
+    return outputs
 
 
 def _parsed(source: str | Path | bytes | ModelProto) -> tuple[ModelProto, str, Path | None]:
@@ -189,13 +218,6 @@ def _inlined(model: ModelProto) -> ModelProto:
         raise MalformedGraph(f"the model's functions cannot be inlined: {_line(error)}") from None
 
 
-def _refuse_sparse(graph: GraphProto) -> None:
-    for sparse in graph.sparse_initializer:
-        raise UnsupportedOp(
-            f"initializer {sparse.values.name!r} is sparse, which is not supported: save it as a dense tensor"
-        )
-
-
 def _declared(value: ValueInfoProto) -> tuple[ElementType, Shape]:
     """Element type and shape of a graph input; an unknown length has a name."""
     where = f"input {value.name!r} of the graph"
@@ -215,12 +237,6 @@ def _declared(value: ValueInfoProto) -> tuple[ElementType, Shape]:
     return element_type(tensor.elem_type, where), tuple(lengths)
 
 
-def _known_domains(nodes: Sequence[OnnxNode]) -> None:
-    for node in nodes:
-        if node.domain not in ("", MICROSOFT):
-            raise node.unsupported(f"domain {node.domain!r} is not supported; supported: ai.onnx, {MICROSOFT}")
-
-
 def _falses(initializers: Mapping[str, tuple[ElementType, Array]], nodes: Sequence[OnnxNode]) -> frozenset[str]:
     """The names of the boolean constants that are false: how a Dropout says that it is not training."""
     arrays = {name: array for name, (_, array) in initializers.items()}
@@ -230,10 +246,10 @@ def _falses(initializers: Mapping[str, tuple[ElementType, Array]], nodes: Sequen
     return frozenset(name for name, a in arrays.items() if a.dtype == np.bool_ and a.size == 1 and not a.any())
 
 
-def _check_with_onnx(
+def _checker_fault(
     model: ModelProto, nodes: Sequence[OnnxNode], initializers: Mapping[str, tuple[ElementType, Array]]
-) -> None:
-    """ONNX's own checker, which knows each op's attributes and arity, on a copy without large initializers.
+) -> MalformedGraph | None:
+    """What ONNX's own checker, which knows each op's attributes and arity, finds in a copy without large initializers.
 
     Its shape inference is not run: on a broken file it aborts the process (a Slice of an axis of length 0, in
     onnx 1.23), and intsim's own rules check each shape.
@@ -244,7 +260,8 @@ def _check_with_onnx(
     try:
         checker.check_model(_slim(model, nodes, initializers))
     except faults as error:
-        raise MalformedGraph(f"the model breaks ONNX's rules: {_line(error)}") from None
+        return MalformedGraph(f"the model breaks ONNX's rules: {_line(error)}")
+    return None
 
 
 def _slim(

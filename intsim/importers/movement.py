@@ -16,7 +16,7 @@ from intsim.formats import Format
 from intsim.importers.axes import normal_axes, normal_axis
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import Importer, emit, requantize, view_as
-from intsim.importers.folding import limit, tidy
+from intsim.importers.folding import tidy
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.quantizers import sole_quantizer
 from intsim.importers.tensors import Array
@@ -29,8 +29,9 @@ def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any
     shapes = output_shapes(op, attributes, [x.shape], node.name)
     format = moved_format(node, op, attributes, x, shapes[0])
     if x.constant is not None:
-        limit(node, max(math.prod(n for n in s if isinstance(n, int)) for s in shapes))
-        for tensor, values in zip(node.outputs, moved(op, attributes, x.constant, shapes), strict=True):
+        for tensor, values in zip(node.outputs, moved(op, attributes, x.constant, shapes), strict=False):
+            if not np.may_share_memory(values, x.constant):
+                builder.spend(node, values.size)
             operand = Operand(tensor, values.shape, format, x.integer, tidy(values), x.sources)
             builder.operands[tensor] = operand
         return
@@ -339,7 +340,8 @@ def concat(builder: Builder, node: OnnxNode) -> None:
     rank = len(operands[0].shape)
     axis = normal_axis(node, node.integer("axis", 1), rank)
     if all(o.constant is not None for o in operands):
-        output_shapes("Concat", {"axis": axis}, [o.shape for o in operands], node.name)
+        (shape,) = output_shapes("Concat", {"axis": axis}, [o.shape for o in operands], node.name)
+        builder.spend(node, math.prod(n for n in shape if isinstance(n, int)))
         arrays = [a for o in operands if (a := o.reals) is not None]
         values = np.concatenate(arrays, axis=axis)
         first = operands[0]

@@ -20,6 +20,7 @@ def quantize(builder: Builder, node: OnnxNode) -> None:
     x = builder.reals(node, 0, "x")
     quantizer = quantizer_of(builder, node, x.shape)
     if x.constant is not None:
+        builder.spend(node, x.constant.size)
         reals = x.reals
         assert reals is not None
         codes = quantized(reals.astype(np.float32), quantizer.format, node)

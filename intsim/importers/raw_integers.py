@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from intsim.formats import Format
+from intsim.importers.axes import normal_axis
 from intsim.importers.builder import Builder, Operand
 from intsim.importers.emit import view_as
 from intsim.importers.onnx_node import OnnxNode
@@ -27,7 +28,7 @@ def centred(builder: Builder, node: OnnxNode, index: int, zero_index: int, what:
         raise node.unsupported(f"a zero point of {what} per row is not supported; supported: one per tensor")
     at = None if zero.size == 1 else axis
     if at is not None:
-        at = at % len(x.shape)
+        at = normal_axis(node, at, len(x.shape))
         if zero.ndim != 1 or x.shape[at] != zero.size:
             raise node.malformed(f"{zero.size} zero points for axis {at} of length {x.shape[at]}")
     bare = Format(x.format.bits, x.format.signed, x.format.narrow)

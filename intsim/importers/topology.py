@@ -58,13 +58,12 @@ def _makers(nodes: Sequence[OnnxNode], given: set[str]) -> dict[str, int]:
 
 def _cycle(nodes: Sequence[OnnxNode], makers: dict[str, int], left: set[int]) -> str:
     """One cycle among the nodes that are left, spelled a -> b -> a: walk backwards until a node repeats."""
-    path = [min(left)]
-    while True:
-        step = next(makers[n] for n in nodes[path[-1]].inputs if makers.get(n) in left)
-        if step in path:
-            loop = [*path[path.index(step) :], step][::-1]
-            return " -> ".join(repr(nodes[i].name) for i in loop[:8]) + (" -> …" if len(loop) > 8 else "")
-        path.append(step)
+    step, place = min(left), dict[int, int]()
+    while step not in place:
+        place[step] = len(place)
+        step = next(makers[n] for n in nodes[step].inputs if makers.get(n) in left)
+    loop = [*list(place)[place[step] :], step][::-1]
+    return " -> ".join(repr(nodes[i].name) for i in loop[:8]) + (" -> …" if len(loop) > 8 else "")
 
 
 def without_identities(nodes: Sequence[OnnxNode], outputs: Sequence[str], falses: frozenset[str]) -> list[OnnxNode]:
