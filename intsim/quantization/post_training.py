@@ -25,9 +25,11 @@ from intsim.quantization.float_graph import FloatGraph
 from intsim.quantization.fold_batchnorm import fold_batchnorm
 from intsim.quantization.fold_bias import fold_bias
 from intsim.quantization.fold_pad import fold_pad
+from intsim.quantization.global_means import pool_global_means
 from intsim.quantization.placement import MACS, OPERANDS, Place, find_places
-from intsim.quantization.prepare import OLDEST_OPSET, infer_shapes, prepare
+from intsim.quantization.prepare import OLDEST_OPSET, prepare
 from intsim.quantization.qdq import Plan, write_qdq
+from intsim.quantization.shapes import infer_shapes
 from intsim.quantization.truncation_points import exact_momentum, moving_average, nearest
 
 Array = np.ndarray[Any, Any]
@@ -130,6 +132,7 @@ def quantize_model(
 def fold(graph: FloatGraph) -> None:
     """Bring the network into the form that is quantized: pads, biases and batch normalisation in the layers."""
     normalize_dense(graph)
+    pool_global_means(graph)
     fold_pad(graph)
     fold_bias(graph)
     fold_batchnorm(graph)

@@ -16,7 +16,7 @@ from intsim.quantization.fold_batchnorm import multiply_add
 from intsim.quantization.post_training import fold
 from intsim.quantization.prepare import prepare
 from tests.models.builder import Builder
-from tests.quantization.networks import batch_norm, images, residual, run, several
+from tests.quantization.networks import batch_norm, images, residual, run, several, single
 
 Array = np.ndarray[Any, Any]
 
@@ -231,3 +231,24 @@ def test_a_pad_that_a_pool_reads_too_stays() -> None:
     graph = folded(model)
     assert ops(graph) == {"Pad": 1, "Conv": 1, "MaxPool": 1}
     assert_same_function(model, graph, random(3, 2, 6, 6))
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize(("keep", "expected"), [(1, ["GlobalAveragePool"]), (0, ["GlobalAveragePool", "Flatten"])])
+@pytest.mark.parametrize("axes", [[2, 3], [-1, 2]])
+def test_a_mean_over_all_pixels_is_a_pool(axes: list[int], keep: int, expected: list[str], opset: int) -> None:
+    model = mean(axes, keep, opset)
+    graph = folded(model)
+    assert [node.op for node in graph.nodes] == expected
+    assert_same_function(model, graph, random(3, 2, 4, 5))
+
+
+@pytest.mark.parametrize("axes", [[1], [1, 2], [3], [1, 2, 3]])
+def test_any_other_mean_stays(axes: list[int]) -> None:
+    assert ops(folded(mean(axes, 1, 18))) == {"ReduceMean": 1}
+
+
+def mean(axes: list[int], keep: int, opset: int) -> onnx.ModelProto:
+    if opset < 18:
+        return single("ReduceMean", ["n", 2, 4, 5], axes=axes, keepdims=keep, opset=opset)
+    return single("ReduceMean", ["n", 2, 4, 5], {"axes": np.array(axes)}, ["x", "axes"], keepdims=keep, opset=opset)

@@ -348,6 +348,7 @@ INTEGER = {
     "MaxPool": around("MaxPool", kernel_shape=[2, 2]),
     "AveragePool": around("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
     "GlobalAveragePool": around("GlobalAveragePool"),
+    "Mean of all pixels": around("ReduceMean", axes=[2, 3], keepdims=1),
     "Transpose": around("Transpose", perm=[0, 1, 3, 2]),
     "Reshape": around("Reshape", {"s": np.array([0, 4, 4, 16])}, "a s"),
     "Slice": around("Slice", {k: np.array([v]) for k, v in (("s", 1), ("e", 7), ("ax", 2))}, "a s e ax"),
@@ -361,7 +362,7 @@ ISLANDS = {
     "HardSigmoid": around("HardSigmoid", alpha=0.3),
     "HardSwish": around("HardSwish"),
     "PRelu": around("PRelu", {"slope": np.linspace(-1, 1, 4, dtype=np.float32).reshape(4, 1, 1)}, "a slope"),
-    "ReduceMean": around("ReduceMean", axes=[2, 3], keepdims=1),
+    "ReduceMean": around("ReduceMean", axes=[3], keepdims=1),
 }
 
 
