@@ -22,7 +22,7 @@ class Windows:
 
     Per spatial axis: kernel length, stride, dilation, padding before and after, and `output`, the number of windows:
     floor((image + before + after - dilation * (kernel - 1) - 1) / stride) + 1; ceil in the place of floor with
-    ceil_mode, except that no window may start behind the image and its padding before. Source: ONNX's MaxPool.
+    ceil_mode, less the last window if it starts behind the image and its padding before. Source: ONNX's MaxPool.
     """
 
     image: tuple[int, ...]
@@ -68,7 +68,8 @@ class Windows:
         if len(empty):
             at = tuple(int(i) for i in empty[0])
             raise OutOfDomain(
-                f"pads must leave each window an element of the image, not {self.before}, {self.after}: {at}"
+                f"pads must leave each window an element of the image, not {(*self.before, *self.after)}: "
+                f"window {at} has none"
             )
 
     def _padded_length(self, axis: int) -> int:

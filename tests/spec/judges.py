@@ -34,7 +34,8 @@ def feeds(inputs: Sequence[Any]) -> dict[str, Array]:
 def onnx_reference(op: str, inputs: Sequence[Any], *, opset: int = 21, **attributes: Any) -> Array:
     """What ONNX's reference evaluator computes for one node."""
     model = one_node(op, inputs, opset, "", attributes)
-    return np.asarray(ReferenceEvaluator(model).run(None, feeds(inputs))[0])
+    outputs: Any = ReferenceEvaluator(model).run(None, feeds(inputs))
+    return np.asarray(outputs[0])
 
 
 def onnxruntime(op: str, inputs: Sequence[Any], *, opset: int = 21, domain: str = "", **attributes: Any) -> Array:

@@ -128,8 +128,7 @@ def window_elements(
 
 def output_length(n: int, kernel: int, stride: int, dilation: int, before: int, after: int, ceil_mode: bool) -> int:
     """How many windows there are: counted, one start after the other."""
-    count, start, last = 0, 0, n + before + after - (dilation * (kernel - 1) + 1)
-    while start <= last or (ceil_mode and start < last + stride and start < n + before):
-        count += 1
-        start += stride
-    return count
+    starts, last = [0], n + before + after - (dilation * (kernel - 1) + 1)
+    while starts[-1] + stride <= last or (ceil_mode and starts[-1] < last):
+        starts.append(starts[-1] + stride)
+    return len(starts) - (ceil_mode and starts[-1] >= n + before)

@@ -18,8 +18,8 @@ A = np.arange(-128, 128)
 
 
 def mismatches(function: Callable[..., Array], sign: int, rule: str, **parameters: int) -> int:
-    """How many of all pairs of 8-bit codes (every 5th of b) differ from the fractions."""
-    b = A[::5]
+    """How many of all pairs of 8-bit codes (every 25th of b) differ from the fractions."""
+    b = A[::25]
     p = {"a_shift": 0, "b_shift": 0, "a_zero": 0, "b_zero": 0, "shift": 0, "zero_point": 0} | parameters
     codes = function(A[:, None], b, **p, rounding=rule, bits=8, signed=True)
     unit = Fraction(2) ** p["shift"]

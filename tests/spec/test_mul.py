@@ -15,7 +15,7 @@ from intsim.formats import ROUNDINGS
 from tests.spec.second import FRACTION, Array, clipped
 
 A = np.arange(-128, 128)
-B = A[::7]
+B = A[::25]
 
 
 def mismatches(function: Callable[..., Array], rule: str, a_zero: int, b_zero: int, shift: int, zero: int) -> int:
