@@ -23,8 +23,8 @@ from intsim.errors import UnusableInput
 if TYPE_CHECKING:
     from intsim.comparison.explain import Explanation, Step
 
-FIRST, LAST = 12, 4
-"""How many terms of a long sum are shown from its begin and its end."""
+ENDS = (12, 4)
+"""How many terms of a long sum are shown from its begin and from its end."""
 
 
 @click.command("explain")
@@ -58,7 +58,7 @@ def command(
     if as_json:
         print_json(explanation.to_dict())
     else:
-        show_explanation(explanation, show_all)
+        show_explanation(explanation, None if show_all else ENDS)
     return 0 if explanation.equal else 1
 
 
@@ -71,8 +71,8 @@ def parse_index(text: str) -> tuple[int, ...]:
         raise UnusableInput(f"--index {text}: must be integers with commas between them, like 0,3,5,7") from None
 
 
-def show_explanation(explanation: Explanation, show_all: bool) -> None:
-    """The explanation as tables on stdout."""
+def show_explanation(explanation: Explanation, ends: tuple[int, int] | None) -> None:
+    """The explanation as tables on stdout; ends: how many terms of long sums from begin and end, None for all."""
     format = explanation.format
     real = ""
     if not format.per_channel:
@@ -83,7 +83,7 @@ def show_explanation(explanation: Explanation, show_all: bool) -> None:
     for number, step in enumerate(explanation.steps, 1):
         say()
         say(f"{number}. {step.op}: {step.tensor} {list(step.at)}", "bold")
-        _show_step(step, show_all)
+        _show_step(step, ends)
     say()
     if explanation.equal:
         say("The engine computed the same.", "bold green")
@@ -92,24 +92,24 @@ def show_explanation(explanation: Explanation, show_all: bool) -> None:
             say(f"The engine computed {step.engine} for {step.tensor}, not {step.value}.", "bold red")
 
 
-def _show_step(step: Step, show_all: bool) -> None:
+def _show_step(step: Step, ends: tuple[int, int] | None) -> None:
     for read in step.reads:
         say(f"   reads {read.tensor} {list(read.at)} = {_number(read.value)}")
     if step.terms:
         headers = list(step.terms[0])
-        table(["", *headers], _terms(step.terms, show_all), right=[h for h in headers if h not in ("input", "weight")])
+        table(["", *headers], _terms(step.terms, ends), right=[h for h in headers if h not in ("input", "weight")])
     table(("", "", ""), [(f"   {line.name}", _number(line.value), line.how) for line in step.lines], fold=("",))
     if len(set(step.rules.values())) > 1:
         say(f"   other rules: {_rules(step)}")
 
 
-def _terms(terms: Sequence[Mapping[str, Any]], show_all: bool) -> list[tuple[Any, ...]]:
+def _terms(terms: Sequence[Mapping[str, Any]], ends: tuple[int, int] | None) -> list[tuple[Any, ...]]:
     """The rows of a sum's table; the middle of a long one is left out."""
     rows = [("  ", *(_number(value) for value in term.values())) for term in terms]
-    if show_all or len(rows) <= FIRST + LAST + 1:
+    if ends is None or len(rows) <= sum(ends) + 1:
         return rows
-    gap = ("  ", f"… {len(rows) - FIRST - LAST:,} more", *[""] * (len(rows[0]) - 2))
-    return [*rows[:FIRST], gap, *rows[-LAST:]]
+    gap = ("  ", f"… {len(rows) - sum(ends):,} more", *[""] * (len(rows[0]) - 2))
+    return [*rows[: ends[0]], gap, *rows[-ends[1] :]]
 
 
 def _rules(step: Step) -> str:

@@ -88,10 +88,8 @@ def command(
             show_candidates(row)
     show_rows(result)
     say()
-    say(
-        "real = code * 2**exponent; OTP: right shift of the sums; bias: its exponent, and its largest error in units of "
-        "the accumulator (+ what the limit on its exponent cost)"
-    )
+    say("real = code * 2**exponent; * marks the one chosen; OTP: right shift of the sums")
+    say("bias: its exponent; bias error: the largest, in units of the accumulator (+ what the limit on it cost)")
     say(f"wrote {output}; next: intsim inspect {output}")
     return 0
 

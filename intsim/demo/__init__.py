@@ -25,5 +25,15 @@ def images() -> Path:
     return _path("images.npz")
 
 
+def golden() -> Path:
+    """The path of the golden vectors: a folder with `manifest.json`, recorded from the spec; README.md says what."""
+    return _path("golden")
+
+
+def float_logits() -> Path:
+    """The path of what the float model gives for the test images, f32[512, 10], recorded with ONNX Runtime (.npy)."""
+    return _path("float_logits.npy")
+
+
 def _path(name: str) -> Path:
     return Path(str(resources.files(__name__) / name))
