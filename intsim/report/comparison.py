@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +39,10 @@ def write_demo(
 
 def write_page(path: str | Path, template: str, **content: Any) -> None:
     """Write a filled template. Errors: MissingDependency without jinja2, UnusableInput on writing."""
-    jinja2 = _imported("jinja2")
+    try:
+        import jinja2
+    except ImportError as missing:
+        raise _missing("jinja2") from missing
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("intsim", "report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -49,7 +51,10 @@ def write_page(path: str | Path, template: str, **content: Any) -> None:
 
 def make_part(comparison: Comparison) -> Part:
     """The Part of a comparison. Errors: MissingDependency without matplotlib."""
-    matplotlib = _imported("matplotlib")
+    try:
+        import matplotlib
+    except ImportError as missing:
+        raise _missing("matplotlib") from missing
     # The ids in an SVG are random unless they are salted: the same comparison gives the same file.
     with matplotlib.rc_context({"svg.hashsalt": "intsim", "svg.fonttype": "none"}):
         plots = [_share_plot(comparison), _difference_plot(comparison)]
@@ -57,11 +62,8 @@ def make_part(comparison: Comparison) -> Part:
     return Part(comparison, list(zip(comparison.rows(), differs, strict=True)), plots)
 
 
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as missing:
-        raise MissingDependency(f"{missing.name} is not installed: pip install intsim[report]") from missing
+def _missing(package: str) -> MissingDependency:
+    return MissingDependency(f"{package} is not installed: pip install intsim[report]")
 
 
 def _share_plot(comparison: Comparison) -> str:
