@@ -18,4 +18,5 @@ def clip(x: npt.ArrayLike, *, low: int, high: int) -> Integers:
     low, high = checks.integer(low, *INT64, "low"), checks.integer(high, *INT64, "high")
     if low > high:
         raise OutOfDomain(f"low must be at most high, not {low!r} with {high!r}")
-    return result(np.minimum(np.maximum(as_integers(x, "x"), low), high))
+    codes = as_integers(x, "x")
+    return result(np.minimum(np.asarray(np.maximum(codes, low), codes.dtype), high))
