@@ -10,7 +10,7 @@ from intsim.kernels._jit import kernel
 from intsim.kernels.fma import fma
 from intsim.kernels.layout import Array, flat_pair, share_elements
 from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import clamp, code_dtype, float_limits
+from intsim.kernels.saturate import code_dtype, float_limits, round_saturate
 
 
 def add_float32(
@@ -54,4 +54,4 @@ def _elements(
     a, b, out = a[start:stop], b[start:stop], out[start:stop]
     for i in range(out.shape[0]):
         total = fma(np.float32(a[i]), a_ratio, fma(np.float32(b[i]), b_ratio, k))
-        out[i] = np.int64(clamp(np.rint(total), low, high))
+        out[i] = round_saturate(total, low, high)

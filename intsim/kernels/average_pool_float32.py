@@ -9,7 +9,7 @@ import numpy as np
 from intsim.kernels._jit import kernel as compiled
 from intsim.kernels.layout import Array
 from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import clamp, code_dtype, float_limits
+from intsim.kernels.saturate import code_dtype, float_limits, round_saturate
 from intsim.kernels.windows import planes_and_windows
 
 
@@ -87,4 +87,4 @@ def _rows(
                         sums[j] += x_scale * np.float32(np.int64(x[row, y, left + j * strides[1]]) - x_zero)
             for j in range(sums.shape[0]):
                 mean = sums[j] / np.float32(rows[i] * columns[j])
-                out[row, i, j] = np.int64(clamp(np.rint(mean / scale + zero), low, high))
+                out[row, i, j] = round_saturate(mean / scale + zero, low, high)

@@ -9,7 +9,7 @@ import numpy as np
 from intsim.kernels._jit import kernel
 from intsim.kernels.layout import Array, flat_pair, share_elements
 from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import clamp, code_dtype, float_limits
+from intsim.kernels.saturate import code_dtype, float_limits, round_saturate
 
 
 def mul_float32(
@@ -63,4 +63,4 @@ def _elements(
     for i in range(out.shape[0]):
         product = (np.int64(a[i]) - a_zero) * (np.int64(b[i]) - b_zero)
         scaled = np.float32(product) * factor
-        out[i] = np.int64(clamp(np.rint(scaled + zero), low, high))
+        out[i] = round_saturate(scaled + zero, low, high)

@@ -58,3 +58,10 @@ def wrap(v: Any, bits: Any) -> Any:
 def clamp(v: Any, low: Any, high: Any) -> Any:
     """min(max(v, low), high)."""
     return min(max(v, low), high)
+
+
+@kernel
+def round_saturate(f: Any, low: Any, high: Any) -> Any:
+    """min(max(half_even(f), low), high); low from 2**31 on, of which x86's CVTPS2DQ makes -2**31."""
+    whole = np.rint(f)
+    return np.int64(low if whole >= np.float32(2147483648.0) else clamp(whole, low, high))

@@ -83,3 +83,8 @@ def test_dtypes(dtype: Any) -> None:
     a, b = codes(rng, dtype, (2, 3, 4)), codes(rng, np.uint16, (3, 1))
     parameters: dict[str, Any] = {"a_ratio": np.float32(0.31), "b_ratio": np.float32(0.7), "bits": 16, "signed": True}
     assert_same("add_float32", a, b, **parameters, a_zero=3, b_zero=7, zero_point=-9)
+
+
+@pytest.mark.parametrize("ratio", [1e6, 2e7, 1e9, 1e12])
+def test_results_beyond_int32(ratio: float) -> None:
+    assert_same("add_float32", I8, np.int8(3), a_ratio=np.float32(ratio), b_ratio=np.float32(1), bits=8, signed=True)

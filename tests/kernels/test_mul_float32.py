@@ -50,3 +50,8 @@ def test_dtypes(dtype: Any) -> None:
     a, b = codes(rng, dtype, (2, 3, 4)), codes(rng, np.uint16, (3, 1))
     parameters: dict[str, Any] = {"ratio": np.float32(3e-6), "bits": 16, "signed": True}
     assert_same("mul_float32", a, b, **parameters, a_zero=3, b_zero=7, zero_point=-9)
+
+
+@pytest.mark.parametrize("ratio", [1e6, 2e7, 1e9, 1e12])
+def test_results_beyond_int32(ratio: float) -> None:
+    assert_same("mul_float32", I8, np.int8(1), ratio=np.float32(ratio), bits=8, signed=True)
