@@ -216,7 +216,7 @@ class Builder:
         self._budget -= elements
         if self._budget < 0:
             raise node.unsupported(
-                f"makes a constant of {elements} elements; supported: {LARGEST_CONSTANTS} in one model's computed constants"
+                f"makes a constant of {elements} elements; supported: {LARGEST_CONSTANTS} in all that are computed"
             )
 
     def readers(self, tensor: str) -> list[OnnxNode]:

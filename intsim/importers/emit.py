@@ -33,7 +33,7 @@ def emit(
     """Add the node `op` that stands for `node`, with the QuantizeLinear behind each output that has one.
 
     codes: the Format of an integer output. keep: the Format of the codes that a real output still is exactly
-    (data movement) where no QuantizeLinear follows; None: it is real there.
+    (data movement) where no QuantizeLinear follows, named by the attribute `kept`; None: it is real there.
     Errors: MalformedGraph when the shapes do not fit, UnsupportedOp when nothing but constants goes in.
     """
     given = [i for i in inputs if i is not None]
@@ -47,7 +47,7 @@ def emit(
             raise node.unsupported(
                 f"a tensor of {size} elements ({spelled(shape)}); supported: 1 to {LARGEST_VALUE} for one image"
             )
-    names = []
+    names, kept = [], []
     sources = [s for i in given for s in i.sources] + [node.name]
     reals: list[tuple[Operand, str]] = []
     copies: list[tuple[Operand, Quantizer]] = []
@@ -63,6 +63,7 @@ def emit(
             copies += [(made, copy) for copy in quantizer.copies]
         elif keep is not None:
             made = Operand(_name_of_codes(builder, tensor), shape, keep)
+            kept.append(made.name)
             if made.name != tensor:
                 reals.append((made, tensor))
         else:
@@ -70,6 +71,8 @@ def emit(
         builder.operands[tensor] = replace(made, integer=codes is not None)
         builder.add_value(made.name, shape, made.format)
         names.append(made.name)
+    if kept:
+        attributes["kept"] = tuple(kept)
     used = [builder.use(i, node) if i is not None else "" for i in inputs]
     builder.add_node(op, used, names, attributes, node, sources)
     for made, tensor in reals:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from onnx import TensorProto
@@ -13,14 +15,14 @@ from intsim.importers.tensors import byte_count
 
 
 class ExternalData:
-    """The files beside one model, each read once and shared by the tensors that lie in it.
+    """The files beside one model; a region that several tensors share is read once.
 
     folder: the model's; None when the model came as bytes, which can have no files beside it.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._files: dict[str, memoryview] = {}
+        self._regions: dict[tuple[str, int, int], memoryview] = {}
 
     def bytes_of(self, tensor: TensorProto, where: str) -> memoryview:
         """The tensor's bytes. Errors: MalformedGraph on a place outside the folder or beyond the file's end."""
@@ -30,23 +32,30 @@ class ExternalData:
             raise MalformedGraph(
                 f"{where}: its data is in the file {location!r}, but the model was given as bytes: give its path"
             )
-        data = self._file(location, where)
-        offset = _number(entries, "offset", 0, where)
-        length = _number(entries, "length", len(data) - offset, where)
-        expected = byte_count(tensor, where)
+        offset, expected = _number(entries, "offset", 0, where), byte_count(tensor, where)
+        length = _number(entries, "length", expected, where)
         if length != expected:
             raise MalformedGraph(f"{where}: external length is {length} bytes, but its shape needs {expected}")
-        if offset + length > len(data):
-            raise MalformedGraph(
-                f"{where}: bytes {offset} to {offset + length} of {location!r}, which has only {len(data)}"
-            )
-        return data[offset : offset + length]
+        region = (location, offset, length)
+        if region not in self._regions:
+            self._regions[region] = memoryview(self._read(self._folder, region, where))
+        return self._regions[region]
 
-    def _file(self, location: str, where: str) -> memoryview:
-        if location not in self._files:
-            assert self._folder is not None
-            self._files[location] = memoryview(_read_below(self._folder, location, where))
-        return self._files[location]
+    def _read(self, folder: Path, region: tuple[str, int, int], where: str) -> bytes:
+        location, offset, length = region
+        taken = sum(n for place, _, n in self._regions if place == location)
+        with _opened(folder, location, where) as handle:
+            size = os.fstat(handle).st_size
+            if offset + length > size:
+                raise MalformedGraph(
+                    f"{where}: bytes {offset} to {offset + length} of {location!r}, which has only {size}"
+                )
+            # Else a small file could be read into a large memory, again and again.
+            if taken + length > size:
+                raise MalformedGraph(f"{where}: overlaps with other tensors in {location!r}")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                file.seek(offset)
+                return file.read(length)
 
 
 def _number(entries: dict[str, str], key: str, default: int, where: str) -> int:
@@ -56,29 +65,24 @@ def _number(entries: dict[str, str], key: str, default: int, where: str) -> int:
     return int(text)
 
 
-def _read_below(folder: Path, location: str, where: str) -> bytes:
-    """The content of a regular file below the folder, reached through no link."""
+@contextmanager
+def _opened(folder: Path, location: str, where: str) -> Iterator[int]:
+    """A handle on a regular file below the folder, reached through no link."""
     parts = PurePosixPath(location).parts
-    outside = (
-        not parts
-        or PurePosixPath(location).is_absolute()
-        or PureWindowsPath(location).anchor != ""
-        or "\\" in location
-        or "\0" in location
-        or ".." in parts
-    )
-    if outside:
+    windows = PureWindowsPath(location)
+    if not parts or parts[0] == "/" or ".." in parts or windows.anchor or "\\" in location or "\0" in location:
         raise MalformedGraph(f"{where}: external data at {location!r} must be a relative path below the model's folder")
     path = folder.joinpath(*parts)
+    if Path(os.path.realpath(path)) != Path(os.path.realpath(folder)).joinpath(*parts):
+        raise MalformedGraph(f"{where}: external data at {location!r} is reached through a link")
     try:
-        if Path(os.path.realpath(path)) != Path(os.path.realpath(folder)).joinpath(*parts):
-            raise MalformedGraph(f"{where}: external data at {location!r} is reached through a link")
         # O_NOFOLLOW and fstat: what was checked is what is read; O_NONBLOCK: a pipe does not hang us.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise MalformedGraph(f"{where}: external data at {location!r} is not a regular file")
-            return file.read()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise MalformedGraph(f"{where}: external data at {location!r} cannot be read: {reason}") from None
+    except OSError as error:
+        raise MalformedGraph(f"{where}: external data at {location!r} cannot be read: {error.strerror}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise MalformedGraph(f"{where}: external data at {location!r} is not a regular file")
+        yield handle
+    finally:
+        os.close(handle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from intsim.errors import MalformedGraph, UnsupportedOp, UnusableInput
 from intsim.importers.external_data import ExternalData
+from intsim.importers.functions import inlined
 from intsim.importers.onnx_node import MICROSOFT, OnnxNode, read_node
 from intsim.importers.tensors import Array, ElementType, element_type, read_tensor
 from intsim.importers.topology import sorted_nodes, without_identities
@@ -67,7 +67,7 @@ def parse_model(source: str | Path | bytes | ModelProto) -> tuple[ModelFile, Mal
     """
     model, digest, folder = _parsed(source)
     opset = _opset(model)
-    model = _inlined(model)
+    model = inlined(model)
     initializers = _initializers(model.graph, ExternalData(folder))
     inputs = _inputs(model.graph, initializers)
     nodes = [read_node(n, i) for i, n in enumerate(model.graph.node)]
@@ -166,17 +166,15 @@ def _refuse_bad_text(message: Message) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UnusableInput(f"model {path} is not a file")
-            if status.st_size > LARGEST_FILE:
-                raise UnusableInput(
-                    f"model {path} has {status.st_size} bytes, more than protobuf can read ({LARGEST_FILE}): "
-                    "save it with external data"
-                )
-            return file.read()
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableInput(f"model {path} is not a file")
+        if status.st_size > LARGEST_FILE:
+            raise UnusableInput(
+                f"model {path} has {status.st_size} bytes, more than protobuf can read ({LARGEST_FILE}): save it with "
+                "external data"
+            )
+        return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UnusableInput(f"model {path} cannot be read: {reason}") from None
@@ -204,18 +202,6 @@ def _opset(model: ModelProto) -> int:
             "(onnx.version_converter)"
         )
     return int(opset)
-
-
-def _inlined(model: ModelProto) -> ModelProto:
-    """The model with its own functions written out."""
-    if not model.functions:
-        return model
-    from onnx import inliner
-
-    try:
-        return inliner.inline_local_functions(model)
-    except PROTOBUF_ERRORS as error:
-        raise MalformedGraph(f"the model's functions cannot be inlined: {_line(error)}") from None
 
 
 def _declared(value: ValueInfoProto) -> tuple[ElementType, Shape]:
