@@ -125,7 +125,7 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("average_pool", {"count_include_pad": True}, "windows", "if include_pad else", "if not include_pad else"),
     ("average_pool", {}, "average_pool", "rows[i] * columns[j] << down", "rows[i] * columns[i] << down"),
     ("average_pool_float32", {"count_include_pad": True}, "average_pool_float32", "if count_include_pad:", "if False:"),
-    ("average_pool_float32", {}, "average_pool_float32", "np.rint(mean / scale + zero)", "mean / scale + zero"),
+    ("average_pool_float32", {}, "saturate", "whole = np.rint(f)", "whole = f"),
     # float32: a tie rule, the place of the zero point, an fma that is none, swapped operands
     ("requantize_float32", {}, "requantize_float32", "np.rint(scaled)", "np.floor(scaled + np.float32(0.5))"),
     (
@@ -151,12 +151,13 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "mul_float32",
         {},
         "mul_float32",
-        "clamp(np.rint(scaled + zero), low, high)",
-        "clamp(np.rint(scaled) + zero, low, high)",
+        "round_saturate(scaled + zero, low, high)",
+        "round_saturate(np.rint(scaled) + zero, low, high)",
     ),
     ("add_float32", {}, "add_float32", "b_ratio * np.float32(b_zero))", "a_ratio * np.float32(b_zero))"),
     ("add_float32", {}, "add_float32", "fma(np.float32(b[i]), b_ratio, k)", "fma(np.float32(b[i]), a_ratio, k)"),
-    ("add_float32", {"a_ratio": np.float32(2)}, "add_float32", "clamp(np.rint(total), low, high)", "np.rint(total)"),
+    ("add_float32", {"a_ratio": np.float32(2)}, "add_float32", "round_saturate(total, low, high)", "np.rint(total)"),
+    ("add_float32", {"a_ratio": np.float32(2)}, "saturate", "clamp(whole, low, high)", "whole"),
     # elementwise and movement
     ("add", {}, "add", "factors = (1 << a_shift, sign << b_shift)", "factors = (1 << b_shift, sign << a_shift)"),
     ("add", {}, "add", "np.int64(b[i]) - zeros[1]", "np.int64(b[i]) - zeros[0]"),
