@@ -24,6 +24,9 @@ KINDS = {
     (16, False): TensorProto.UINT16,
     (32, True): TensorProto.INT32,
 }
+NOTES = {"raw_output", "integer_kernel", "kept", "aligned_bias"}
+"""Attributes that say where a node came from, and nothing about what it computes."""
+
 RENAMED = {"groups": "group", "kernel": "kernel_shape"}
 
 
@@ -161,7 +164,7 @@ def _write(graph: Graph, node: Node, nodes: list[onnx.NodeProto], constants: lis
 
 def _op(node: Node, reals: list[str], results: list[str], constant: Any) -> onnx.NodeProto:
     """The ONNX node (opset 21): attributes that became inputs are inputs again."""
-    attributes = {RENAMED.get(k, k): v for k, v in node.attributes.items() if k not in ("raw_output", "integer_kernel")}
+    attributes = {RENAMED.get(k, k): v for k, v in node.attributes.items() if k not in NOTES}
 
     def moved(key: str, dtype: str = "i8") -> str:
         value = attributes.pop(key, None)

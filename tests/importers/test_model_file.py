@@ -14,7 +14,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from intsim.errors import IntsimError, MalformedGraph, UnsupportedOp, UnusableInput
-from intsim.importers import load_graph
+from intsim.importers import builder, load_graph
 from tests.importers.models import MICROSOFT, NEWEST, ModelWriter, f32, small_cnn
 
 
@@ -308,12 +308,13 @@ def test_unreadable_paths(tmp_path: Path) -> None:
         load_graph(tmp_path / "empty.onnx")
 
 
-def test_constants_that_would_fill_the_memory() -> None:
+def test_constants_that_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     w = ModelWriter()
     shape = w.constant(np.array([2**20, 2**20]))
     y = w.node("ConstantOfShape", shape)
     with pytest.raises(UnsupportedOp, match="makes a constant of 1099511627776 elements"):
         load_graph(w.model(w.node("Add", w.input("x", [1]), y)))
+    monkeypatch.setattr(builder, "LARGEST_CONSTANTS", 1 << 20)
     w = ModelWriter()
     y = w.constant(np.zeros(1 << 10, np.float32))
     for _ in range(30):
