@@ -66,6 +66,8 @@ def array_bytes(array: Array) -> bytes:
 def write_file(path: str | Path, content: bytes) -> None:
     """Put the bytes into the file at once: written beside it, then renamed. Errors: UnusableInput."""
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise UnusableInput(f"{path}: is not a file that can be replaced; give another path")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")

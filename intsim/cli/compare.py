@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,12 +12,11 @@ from intsim.cli.arrays import read_inputs
 from intsim.cli.options import (
     input_option,
     json_option,
-    load_model,
     model_argument,
-    name_of,
     print_json,
     target_option,
     threads_option,
+    title,
 )
 from intsim.cli.terminal import heading, note, progress, say, table, wide
 
@@ -59,20 +60,22 @@ def command(
 ) -> int:
     """Compare MODEL, tensor by tensor and with tolerance zero; exits with 1 where a code differs."""
     from intsim.comparison import compare
+    from intsim.model import load
 
-    loaded = load_model(model, target)
+    loaded = load(model, target)
     arrays, labels = read_inputs(inputs, loaded.graph.inputs)
     with progress("comparing") as advance:
         comparison = compare(
             loaded, against, arrays, labels=labels, isolated=isolated, threads=threads, progress=advance
         )
+    comparison = replace(comparison, model=Path(model).name)
     if report is not None:
         comparison.to_html(report)
         note(f"wrote {report}")
     if as_json:
         print_json(comparison.to_dict())
     else:
-        heading(f"{name_of(loaded, model)}, target {loaded.target.name}, against {comparison.against}")
+        heading(f"{title(model, loaded, target)}, against {comparison.against}")
         show_layers(comparison)
         say()
         show_verdict(comparison)

@@ -76,7 +76,7 @@ def command(images: int, spec_images: int | None, report: str, threads: int | No
     if as_json:
         print_json(
             {
-                "model": demo.model.graph.name,
+                "model": demo.name,
                 "target": demo.model.target.name,
                 "images": images,
                 "equal": equal,
@@ -155,7 +155,7 @@ def show_peers(peers: Mapping[str, Comparison | str], rounding: str) -> None:
     for key, comparison in peers.items():
         name = PEERS[key][0]
         if isinstance(comparison, str):
-            say(f"{name}: skipped, {comparison}")
+            say(f"{name}: skipped, {comparison}", "dim")
         else:
             say(f"{name}: {_sentence(comparison, rounding)}", "green" if comparison.equal else "")
 
@@ -210,7 +210,7 @@ def _facts(
     """What stands at the top of the report."""
     found = f"{planted.wrong} for {planted.right} at {planted.node}: {'caught' if planted.caught else 'NOT caught'}"
     return [
-        ("model", f"{demo.model.graph.name}, {len(demo.model.graph.nodes)} nodes, sha256 {demo.model.graph.digest}"),
+        ("model", f"{demo.name}, {len(demo.model.graph.nodes)} nodes, sha256 {demo.model.graph.digest}"),
         ("target", demo.model.target.name),
         ("run", f"{speed.images:,} images, {speed.rate:,.0f} images/s on {speed.threads} threads"),
         ("accuracy", f"top-1 {accuracy.top1:.2%}, float {accuracy.float_top1:.2%}, CD {accuracy.cd:.2%}"),

@@ -146,6 +146,7 @@ class Demonstration:
         self.labels: Array = members["y"][:images]
         self.threads = threads
         self.model: Model = load(demo.quantized_model())
+        self.name = demo.quantized_model().name
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -196,7 +197,7 @@ class Demonstration:
         """The model against a peer. Errors: MissingDependency where the peer is not installed."""
         from intsim.comparison import compare
 
-        return compare(
+        comparison = compare(
             self.model if target is None else self.model.with_target(target),
             against,
             self.x[:images],
@@ -204,6 +205,7 @@ class Demonstration:
             threads=self.threads,
             progress=progress,
         )
+        return replace(comparison, model=self.name)
 
     def compare_if_installed(self, against: str, target: str | None, progress: Progress) -> Comparison | str:
         """The comparison, on another target if one is named, or why there is none."""
@@ -231,7 +233,8 @@ class Demonstration:
         expected = self.manifest.read(tensor)[: len(codes[PLANTED])]
         fitting = tuple(rule for rule, found in codes.items() if np.array_equal(found, expected))
         right = self.model.target.at(layer.node).rounding
-        return Planted(layer.node, tensor, right, PLANTED, comparison, explanation, fitting, faulty.target.to_dict())
+        named = replace(comparison, model=self.name)
+        return Planted(layer.node, tensor, right, PLANTED, named, explanation, fitting, faulty.target.to_dict())
 
     def _with_rounding(self, node: str, rounding: str) -> Model:
         target = self.model.target

@@ -11,11 +11,11 @@ from intsim.cli.arrays import read_inputs
 from intsim.cli.options import (
     input_option,
     json_option,
-    load_model,
     model_argument,
     print_json,
     target_option,
     threads_option,
+    title,
 )
 from intsim.cli.terminal import heading, say, table
 from intsim.errors import UnusableInput
@@ -51,13 +51,16 @@ def command(
     Each step is computed in Python integers and compared with the engine; exits with 1 where they differ.
     """
     from intsim.comparison.explain import explain
+    from intsim.model import load
 
-    loaded = load_model(model, target)
+    loaded = load(model, target)
     arrays, _ = read_inputs(inputs, loaded.graph.inputs)
     explanation = explain(loaded, arrays, tensor, parse_index(index), threads)
     if as_json:
         print_json(explanation.to_dict())
     else:
+        heading(title(model, loaded, target))
+        say()
         show_explanation(explanation, None if show_all else ENDS)
     return 0 if explanation.equal else 1
 

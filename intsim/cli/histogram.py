@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,12 +15,11 @@ from intsim.cli.arrays import Array, read_inputs
 from intsim.cli.options import (
     input_option,
     json_option,
-    load_model,
     model_argument,
-    name_of,
     print_json,
     target_option,
     threads_option,
+    title,
 )
 from intsim.cli.terminal import heading, progress, say, table
 
@@ -54,9 +54,10 @@ def command(
     (code - low) * bins // 2**bits, one bin a code where there are fewer codes; the bins behind those stay empty.
     """
     from intsim.cli.records import warn_of_overflows
+    from intsim.model import load
     from intsim.taps import TapSpec
 
-    loaded = load_model(model, target)
+    loaded = load(model, target)
     arrays, _ = read_inputs(inputs, loaded.graph.inputs)
     with progress("counting") as advance:
         tap = TapSpec("histogram", bins=bins, per_image=per_image)
@@ -67,7 +68,7 @@ def command(
     if as_json:
         print_json(
             {
-                "model": name_of(loaded, model),
+                "model": Path(model).name,
                 "target": loaded.target.name,
                 "output": output,
                 "images": result.images,
@@ -80,7 +81,7 @@ def command(
             }
         )
         return 0
-    heading(f"{name_of(loaded, model)}, target {loaded.target.name}, {result.images:,} images")
+    heading(f"{title(model, loaded, target)}, {result.images:,} images")
     _show(content)
     say()
     say(f"wrote {output}: counts int64{list(content['counts'].shape)}, names, low, bits, images")

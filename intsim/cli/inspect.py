@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,11 +11,10 @@ import numpy as np
 
 from intsim.cli.options import (
     json_option,
-    load_model,
     model_argument,
-    name_of,
     print_json,
     target_option,
+    title,
     unused_threads_option,
 )
 from intsim.cli.terminal import heading, say, table
@@ -34,13 +34,15 @@ FLOAT_TAIL = "float tail"
 @json_option
 def command(model: str, target: str, as_json: bool) -> int:
     """Every layer of MODEL: op, formats, shift (OTP) or multiplier, accumulator bits needed and declared, kernel."""
-    loaded = load_model(model, target)
+    from intsim.model import load
+
+    loaded = load(model, target)
     layers = layer_rows(loaded)
     tail = [row["name"] for row in layers if row["note"].startswith(FLOAT_TAIL)]
     if as_json:
         print_json(
             {
-                "model": name_of(loaded, model),
+                "model": Path(model).name,
                 "sha256": loaded.graph.digest,
                 "target": loaded.target.name,
                 "arithmetic": loaded.target.to_dict(),
@@ -51,7 +53,7 @@ def command(model: str, target: str, as_json: bool) -> int:
             }
         )
         return 0
-    heading(f"{name_of(loaded, model)}, target {loaded.target.name}")
+    heading(title(model, loaded, target))
     rows = node_rows(loaded, layers)
     table(COLUMNS, [[row[c] for c in COLUMNS] for row in rows], right=("bits",), fold=("tensor", "kernel"))
     say()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from intsim.cli.terminal import note
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -39,25 +38,17 @@ unused_threads_option = click.option(
 )
 
 
-def load_model(path: str, target: str) -> Model:
-    """The Model of a file on a target; a note on stderr says what `auto` chose and why."""
-    from intsim.model import TARGET_METADATA, load
+def title(path: str, model: Model, target: str) -> str:
+    """What is run: the model file's name and the target; if that was chosen (`auto`), why."""
+    from intsim.model import TARGET_METADATA
 
-    model = load(path, target)
-    if target == "auto":
-        if TARGET_METADATA in model.graph.metadata:
-            reason = "named in the file"
-        elif model.target.requantizer == "shift":
-            reason = "every scale is a power of two"
-        else:
-            reason = "not every scale is a power of two"
-        note(f"target {model.target.name} (auto: {reason})")
-    return model
-
-
-def name_of(model: Model, path: str) -> str:
-    """How a model is called in what is printed: its graph's name, else its file's."""
-    return model.graph.name or path
+    head = f"{Path(path).name}, target {model.target.name}"
+    if target != "auto":
+        return head
+    if TARGET_METADATA in model.graph.metadata:
+        return f"{head} (auto: named in the file)"
+    every = "every" if model.target.requantizer == "shift" else "not every"
+    return f"{head} (auto: {every} scale is a power of two)"
 
 
 def print_json(document: Mapping[str, Any]) -> None:

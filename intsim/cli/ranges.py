@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +13,11 @@ import numpy as np
 from intsim.cli.arrays import Array, read_inputs
 from intsim.cli.options import (
     json_option,
-    load_model,
     model_argument,
-    name_of,
     print_json,
     target_option,
     threads_option,
+    title,
 )
 from intsim.cli.terminal import heading, progress, say, table
 
@@ -42,16 +42,18 @@ def command(model: str, inputs: tuple[str, ...], target: str, threads: int | Non
     Worst case: with any weights that their format allows. Proved: with these weights no input needs more. Both count
     the bias.
     """
-    loaded = load_model(model, target)
+    from intsim.model import load
+
+    loaded = load(model, target)
     observed: dict[str, tuple[int, int, int]] = {}
     if inputs:
         arrays, _ = read_inputs(inputs, loaded.graph.inputs)
         observed = observe(loaded, arrays, threads)
     rows = [_row(loaded, name, observed) for name in loaded.bounds]
     if as_json:
-        print_json({"model": name_of(loaded, model), "target": loaded.target.name, "layers": rows})
+        print_json({"model": Path(model).name, "target": loaded.target.name, "layers": rows})
         return 0
-    heading(f"{name_of(loaded, model)}, target {loaded.target.name}: bits of the accumulators")
+    heading(f"{title(model, loaded, target)}: bits of the accumulators")
     keys = ("name", "op", "declared", "worst_case", "proved", "observed", "low", "high", "overflows")
     cells = [[f"{row[k]:,}" if isinstance(row[k], int) else row[k] for k in keys] for row in rows]
     headers = [key.replace("_", " ") for key in keys]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,12 +11,11 @@ from intsim.cli.arrays import Array, read_inputs
 from intsim.cli.options import (
     input_option,
     json_option,
-    load_model,
     model_argument,
-    name_of,
     print_json,
     target_option,
     threads_option,
+    title,
 )
 from intsim.cli.terminal import heading, progress, say, table
 
@@ -49,8 +49,9 @@ def command(
 ) -> int:
     """Run MODEL in integers; write DIR/index.json and one .npy of codes for each output and each tapped tensor."""
     from intsim.cli.records import show_counts, warn_of_overflows, write_result
+    from intsim.model import load
 
-    loaded = load_model(model, target)
+    loaded = load(model, target)
     arrays, labels = read_inputs(inputs, loaded.graph.inputs)
     with progress("running") as advance:
         result = loaded.run(arrays, taps=taps, threads=threads, progress=advance)
@@ -60,7 +61,7 @@ def command(
     if as_json:
         print_json(
             {
-                "model": name_of(loaded, model),
+                "model": Path(model).name,
                 "target": loaded.target.name,
                 "images": result.images,
                 "output": output,
@@ -71,7 +72,7 @@ def command(
             }
         )
         return 0
-    heading(f"{name_of(loaded, model)}, target {loaded.target.name}, {_images(result.images)}")
+    heading(f"{title(model, loaded, target)}, {_images(result.images)}")
     _show_outputs(loaded, result, tensors)
     show_counts(result)
     if accuracy:

@@ -53,9 +53,9 @@ def lower(graph: Graph, target: Target) -> Lowered:
         if node.name in absorbed:
             continue
         here = target.at(node.name)
-        if here.requantizer == "shift":
-            shift.check_exponents(graph, node, here)
         clamp = clamps.get(node.name, Clamp(node.outputs[0]))
+        if here.requantizer == "shift":
+            shift.check_exponents(graph, node, clamp, here)
         reason = ROUTES[here.requantizer](graph, node, clamp, node.name in tail)
         if reason is None and node.op in FAMILIES:
             FAMILIES[node.op](builder, node, clamp)

@@ -37,9 +37,9 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
     return None
 
 
-def check_exponents(graph: Graph, node: Node, target: Target) -> None:
-    """Raise UnsupportedOp for the first scale of the node's tensors that is no power of two."""
-    for name in (*node.inputs, *node.outputs):
+def check_exponents(graph: Graph, node: Node, clamp: Clamp, target: Target) -> None:
+    """Raise UnsupportedOp for the first scale of the node's tensors (and its clamp's) that is no power of two."""
+    for name in (*node.inputs, *node.outputs, clamp.output):
         format = graph.format(name) if name else None
         if format is not None and format.exponents is None:
             scale = next(s for s in format.scale if math.frexp(s)[0] != 0.5)
