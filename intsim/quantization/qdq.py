@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
 from intsim.errors import MalformedGraph
 from intsim.importers.onnx_node import OnnxNode
@@ -31,8 +31,8 @@ from intsim.quantization.placement import CLAMPS, TAIL, Place, clamps_behind
 
 Array = np.ndarray[Any, Any]
 
-STORED = {2: np.dtype(ml_dtypes.int2), 4: np.dtype(ml_dtypes.int4), 8: np.dtype(np.int8), 16: np.dtype(np.int16)}
-"""Bits -> the dtype of ONNX's codes of that width."""
+STORED = {2: TensorProto.INT2, 4: TensorProto.INT4, 8: TensorProto.INT8, 16: TensorProto.INT16}
+"""Bits -> ONNX's type of signed codes."""
 
 ON_CODES = CLAMPS | {"Pad"}
 """Ops that act on int8 codes."""
@@ -60,6 +60,7 @@ class _Writer:
     def __init__(self, graph: FloatGraph, plan: Plan) -> None:
         self.graph = graph
         self.plan = plan
+        self.dtype = helper.tensor_dtype_to_np_dtype(STORED[plan.bits])
         self.nodes: list[OnnxNode] = []
         self.constants: dict[str, Array] = {}
         self.taken = {graph.input, *graph.constants, *(o for node in graph.nodes for o in node.outputs)}
@@ -68,7 +69,7 @@ class _Writer:
         self.scales: dict[int, str] = {}
         heads = () if plan.bits == 8 else graph.nodes
         self.before_clamp = {clamp.inputs[0] for node in heads for clamp in clamps_behind(graph, node)}
-        self.zero = self._constant("zero_point", np.zeros((), STORED[plan.bits]))
+        self.zero = self._constant("zero_point", np.zeros((), self.dtype))
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         self._quantize(self.graph.input, self.graph.input)
@@ -134,7 +135,7 @@ class _Writer:
     def _coded_constant(self, name: str) -> str:
         if name not in self.reals:
             exponent, bits = self.plan.exponents[name], self.plan.bits
-            value = quantize(self.graph.constants[name], exponent, bits).astype(STORED[bits])
+            value = quantize(self.graph.constants[name], exponent, bits).astype(self.dtype)
             self.codes[name] = self._constant(f"{name}.codes", value)
             self.reals[name] = self._dequantize(name, exponent, self._new(f"{name}.dequantized"))
         return self.reals[name]

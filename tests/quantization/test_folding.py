@@ -155,6 +155,16 @@ def test_a_constant_along_another_axis_stays_an_add(shape: tuple[int, ...]) -> N
     assert_same_function(model, graph, random(3, 2, 3, 3))
 
 
+def test_a_constant_that_makes_more_channels_stays_an_add() -> None:
+    b = Builder(5, 17)
+    x = b.conv("x", "conv", 2, 1)
+    b.node("Add", [x, b.constant("c", random(3, 1, 1))], "y")
+    model = b.model("bias", {"x": ["n", 2, 3, 3]}, ["y"])
+    graph = folded(model)
+    assert ops(graph) == {"Conv": 1, "Add": 1}
+    assert_same_function(model, graph, random(3, 2, 3, 3))
+
+
 def test_a_matmul_and_its_bias_become_one_layer_only_on_matrices() -> None:
     b = Builder(6, 17)
     x = b.node("MatMul", ["x", b.constant("w", random(6, 4))])
