@@ -27,6 +27,9 @@ MOVEMENT_OPS = frozenset(
 )
 """Ops that only move or select codes: the same codes, whether ONNX Runtime moves integers or dequantized reals."""
 
+PROPAGATED_OPS = frozenset({"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"})
+"""Ops without a quantizer of their own in the file, across which ONNX Runtime moves a DequantizeLinear."""
+
 TABLE_OPS = frozenset(
     {"Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Requantize"}
 )
@@ -48,6 +51,8 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
         format = graph.format(name)
         if format is None:
             return f"tensor {name!r} is not quantized"
+        if node.op != "AveragePool" and (between := _float_between(graph, name)):
+            return f"tensor {name!r} is real: ONNX Runtime does not move a DequantizeLinear across {between}"
         formats.append(format)
     y = graph.format(clamp.output)
     if node.attributes.get("integer_kernel"):
@@ -64,6 +69,17 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
         return f"its {clamp.nodes[0].op} changes codes, so it cannot be removed"
     if node.op == "Conv" and len(node.inputs) > 2 and node.inputs[2]:
         return _bias_reason(graph, node, formats)
+    return None
+
+
+def _float_between(graph: Graph, name: str) -> str | None:
+    """The op that keeps a tensor real in ONNX Runtime although its values are codes; None where its codes are read."""
+    node = graph.producer(name)
+    while node is not None and name in node.attributes.get("kept", ()):
+        if node.op not in PROPAGATED_OPS:
+            return node.op
+        name = node.inputs[0]
+        node = graph.producer(name)
     return None
 
 
