@@ -25,10 +25,27 @@ from intsim.spec.mul_float32 import mul_float32
 from intsim.spec.pad import pad
 from intsim.spec.quantize import quantize
 from intsim.spec.quantize_float32 import quantize_float32
+from intsim.spec.quantize_qonnx import quantize_qonnx
 from intsim.spec.reduce_mean import reduce_mean
 from intsim.spec.reduce_mean_float32 import reduce_mean_float32
 from intsim.spec.requantize import requantize
+from intsim.spec.requantize_cmsis_nn import requantize_cmsis_nn
+from intsim.spec.requantize_cmsis_nn_single import requantize_cmsis_nn_single
 from intsim.spec.requantize_float32 import requantize_float32
+from intsim.spec.requantize_gemmini import requantize_gemmini
+from intsim.spec.requantize_max7800x import requantize_max7800x
+from intsim.spec.requantize_nemo import requantize_nemo
+from intsim.spec.requantize_nngen import requantize_nngen
+from intsim.spec.requantize_nvdla import requantize_nvdla
+from intsim.spec.requantize_onnx_reference import requantize_onnx_reference
+from intsim.spec.requantize_pulp import requantize_pulp
+from intsim.spec.requantize_tflite import requantize_tflite
+from intsim.spec.requantize_tflite_float64 import requantize_tflite_float64
+from intsim.spec.requantize_tflite_int64 import requantize_tflite_int64
+from intsim.spec.requantize_tflite_single import requantize_tflite_single
+from intsim.spec.requantize_tosa import requantize_tosa
+from intsim.spec.requantize_xnnpack_fp32 import requantize_xnnpack_fp32
+from intsim.spec.requantize_xnnpack_rndnu import requantize_xnnpack_rndnu
 from intsim.spec.reshape import reshape
 from intsim.spec.resize_nearest import resize_nearest
 from intsim.spec.rounding import divide, shift_right
@@ -61,10 +78,27 @@ __all__ = [
     "pad",
     "quantize",
     "quantize_float32",
+    "quantize_qonnx",
     "reduce_mean",
     "reduce_mean_float32",
     "requantize",
+    "requantize_cmsis_nn",
+    "requantize_cmsis_nn_single",
     "requantize_float32",
+    "requantize_gemmini",
+    "requantize_max7800x",
+    "requantize_nemo",
+    "requantize_nngen",
+    "requantize_nvdla",
+    "requantize_onnx_reference",
+    "requantize_pulp",
+    "requantize_tflite",
+    "requantize_tflite_float64",
+    "requantize_tflite_int64",
+    "requantize_tflite_single",
+    "requantize_tosa",
+    "requantize_xnnpack_fp32",
+    "requantize_xnnpack_rndnu",
     "reshape",
     "resize_nearest",
     "saturate",

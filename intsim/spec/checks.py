@@ -12,6 +12,11 @@ from intsim.errors import OutOfDomain
 from intsim.formats import ROUNDINGS
 from intsim.spec.integers import Integers, along, as_integers, bounds
 
+INT32 = (-(2**31), 2**31 - 1)
+INT48 = (-(2**47), 2**47 - 1)
+WIDEST = 32
+"""Bits of the widest codes that a requantizer with a multiplier puts out."""
+
 
 def integer(value: Any, low: int, high: int, name: str) -> int:
     """The value as an int within low to high."""
@@ -53,9 +58,24 @@ def code_range(bits: Any, signed: Any, narrow: Any = False) -> tuple[int, int]:
     return (-(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
+def requantized_range(bits: Any, signed: Any, narrow: Any) -> tuple[int, int]:
+    """The lowest and the highest code of a requantizer with a multiplier: at most WIDEST bits."""
+    return code_range(integer(bits, 1, WIDEST, "bits"), signed, narrow)
+
+
 def axis(value: Any, rank: int, name: str = "axis") -> int:
     """The axis counted from the front, of an array with so many axes."""
     return integer(value, -rank, rank - 1, name) % rank
+
+
+def within(values: Integers, low: Any, high: Any, name: str) -> None:
+    """Raise OutOfDomain, naming the first coordinate, if an element is outside low to high (ints, or arrays)."""
+    bad = np.argwhere(np.asarray((values < low) | (values > high), bool))
+    if len(bad):
+        at = tuple(int(i) for i in bad[0])
+        ends = [int(np.broadcast_to(np.asarray(end, object), values.shape)[at]) for end in (low, high)]
+        place = f" at {at}" if at else ""
+        raise OutOfDomain(f"{name} must be within {ends[0]} to {ends[1]}, not {int(values[at])}{place}")
 
 
 def channelwise(
