@@ -3,8 +3,8 @@
     python tools/bench.py [--network NAME]... [--threads N]... [--batch N]... [--rounds N] [--json]
 
 The peers take turns, so that a machine whose speed drifts slows all of them; medians are printed, and ratios to quote.
-All run the same file, u8 activations and weights per channel, ONNX Runtime's fastest form; its codes are compared
-with ours first: a wrong result is not timed.
+All run the same file: u8 activations and weights per channel, ONNX Runtime's fastest form (`demo`: the shipped model,
+s8). Its codes are compared with ours first, target onnxruntime: a wrong result is not timed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from typing import Any
 
 import click
 import numpy as np
+import onnx
+import onnx.version_converter
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import intsim
+from intsim import demo
 from intsim.comparison.torch_twin import TorchTwin
 from intsim.engine import Engine
 from intsim.inputs import values_of
@@ -30,19 +34,29 @@ from tests.models.networks import NETWORKS
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
 
 CONFIGURATION = CONFIGURATIONS["qdq-u8-asymmetric-channel"]
+DEMO = "demo"
 CALIBRATION = 8
 """Photographs; speed does not depend on them."""
 
 Run = Callable[[], Any]
 
 
+def quantized(name: str) -> tuple[bytes, NDArray[np.float32]]:
+    """The model file, and its images f32[N, ...]: the shipped demo model, or a network that ONNX Runtime quantizes."""
+    if name == DEMO:
+        codes = np.load(demo.images())["x"]
+        return demo.quantized_model().read_bytes(), codes.astype(np.float32) / 128
+    network = NETWORKS[name]
+    images = network.images()
+    file = quantize(preprocess(network.build(224)), CONFIGURATION, images[:CALIBRATION])
+    return file.SerializeToString(), images
+
+
 def peers(name: str, batch: int, threads: int, reference: bool) -> Mapping[str, Run]:
     """Peer -> a call that computes the batch once. Errors: SystemExit where our codes are not ONNX Runtime's."""
     import onnxruntime
 
-    network = NETWORKS[name]
-    images = network.images()
-    file = quantize(preprocess(network.build(224)), CONFIGURATION, images[:CALIBRATION]).SerializeToString()
+    file, images = quantized(name)
     model = intsim.load(file, target="onnxruntime")
     x = np.concatenate([images] * -(-batch // len(images)))[:batch]
     comparison = intsim.compare(model, "onnxruntime", x[:2])
@@ -50,6 +64,7 @@ def peers(name: str, batch: int, threads: int, reference: bool) -> Mapping[str, 
         raise SystemExit(comparison.summary())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     feeds = {model.graph.inputs[0]: x}
     engine = Engine(model.plan, threads)
@@ -63,7 +78,8 @@ def peers(name: str, batch: int, threads: int, reference: bool) -> Mapping[str, 
     if reference:
         from onnx.reference import ReferenceEvaluator
 
-        evaluator = ReferenceEvaluator(file)
+        # the evaluator has the quantization ops from opset 19 on
+        evaluator = ReferenceEvaluator(onnx.version_converter.convert_version(onnx.load_from_string(file), 21))
         runs["onnx reference"] = lambda: evaluator.run(None, feeds)
     return runs
 
@@ -81,7 +97,7 @@ def interleave(runs: Mapping[str, Run], rounds: int) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)), default=list(NETWORKS))
+@click.option("--network", "networks", multiple=True, type=click.Choice([DEMO, *NETWORKS]), default=[DEMO, *NETWORKS])
 @click.option("--threads", multiple=True, type=int, default=[1, 2], show_default=True)
 @click.option("--batch", "batches", multiple=True, type=int, default=[1, 16], show_default=True)
 @click.option("--rounds", default=9, show_default=True)
