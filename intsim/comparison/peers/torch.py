@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intsim.comparison.exported_program import load_program
 from intsim.comparison.peers.peer import as_reals
 from intsim.comparison.torch_twin import TorchTwin, import_torch
 from intsim.errors import UnusableInput
@@ -39,15 +40,9 @@ class ProgramPeer:
     floating = True
 
     def __init__(self, model: Model, path: Path) -> None:
-        torch = import_torch()
         self.name = path.name
         self.model = model
-        if not path.is_file():
-            raise UnusableInput(f"{path}: no such file; write it with torch.export.save")
-        try:
-            self.program = torch.export.load(path).module()
-        except Exception as error:
-            raise UnusableInput(f"{path}: not an exported PyTorch program ({_line(error)})") from error
+        self.program = load_program(path)
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
         """The codes of the outputs: half_even(real / scale) + zero_point, as the output's quantizer has it."""
