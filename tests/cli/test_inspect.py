@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from tests.cli.conftest import Cli, Files
+
+
+def test_the_table_has_a_line_a_node(cli: Cli, files: Files) -> None:
+    done = cli("inspect", files.model)
+    lines = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert lines[0] == "small.onnx, target diffquant (auto: every scale is a power of two)"
+    assert lines[1].split() == ["tensor", "op", "format", "requantize", "bits", "kernel"]
+    conv1 = next(line for line in lines if line.startswith("conv1_q"))
+    assert " ".join(conv1.split()) == "conv1_q Conv i8 x 2**-5 OTP 9 half_up 18/32 conv, requantize, clip"
+    assert "Relu on codes: conv1_q" in lines
+    assert "15 nodes" in done.out and "float tail" not in done.out
+
+
+def test_plain_on_a_pipe(cli: Cli, files: Files) -> None:
+    done = cli("inspect", files.model)
+    assert "\x1b" not in done.out
+    assert all(line == line.rstrip() for line in done.out.splitlines())
+
+
+def test_the_json_document(cli: Cli, files: Files) -> None:
+    document = cli("inspect", files.model, "--json").json
+    assert document["schema_version"] == 1
+    assert (document["model"], document["target"]) == ("small.onnx", "diffquant")
+    assert document["arithmetic"]["rounding"] == "half_up"
+    assert document["inputs"] == [
+        {"name": "image", "shape": [None, 2, 8, 8], "codes": "image_q", "format": document["inputs"][0]["format"]}
+    ]
+    assert document["inputs"][0]["format"]["scale"] == [2.0**-5]
+    assert document["outputs"][0]["codes"] == "fc_q"
+    assert document["float_tail"] == []
+    conv1 = next(layer for layer in document["layers"] if layer["name"] == "conv1_q#accumulator")
+    assert (conv1["op"], conv1["kernel"], conv1["bits_needed"], conv1["bits_declared"]) == ("conv", "conv", 18, 32)
+    assert all(layer["exact"] for layer in document["layers"])
+
+
+def test_float_islands_are_named(cli: Cli, files: Files) -> None:
+    done = cli("inspect", files.odd)
+    assert done.out.startswith("odd.onnx, target onnxruntime (auto: not every scale is a power of two)")
+    assert "float island: ONNX Runtime has no integer kernel for Sub: sub1_q" in done.out
+
+
+def test_a_target_that_was_asked_for(cli: Cli, files: Files) -> None:
+    assert cli("inspect", files.model, "--target", "onnxruntime").out.startswith("small.onnx, target onnxruntime\n")

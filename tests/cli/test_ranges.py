@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import intsim
+from tests.cli.conftest import IMAGES, Cli, Files
+from tests.cli.small_model import small_images
+
+
+def test_declared_worst_case_and_proved(cli: Cli, files: Files) -> None:
+    done = cli("ranges", files.model)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[1].split() == ["tensor", "op", "declared", "worst", "case", "proved"]
+    assert "no input can overflow any of them" in done.out
+
+
+def test_observed(cli: Cli, files: Files) -> None:
+    layers = cli("ranges", files.model, "--input", files.codes, "--json").json["layers"]
+    taps = intsim.load(files.model).run(small_images(IMAGES), taps=["accumulator"]).taps
+    assert [layer["name"] for layer in layers] == list(taps) == ["conv1_q", "conv2_q", "fc_q"]
+    for layer, tap in zip(layers, taps.values(), strict=True):
+        assert tap.accumulator is not None
+        assert (layer["low"], layer["high"]) == (tap.accumulator.min(), tap.accumulator.max())
+        assert -(2 ** (layer["observed"] - 1)) <= layer["low"] <= layer["high"] < 2 ** (layer["observed"] - 1)
+        assert layer["observed"] <= layer["proved"] <= layer["worst_case"] <= layer["declared"]
+        assert layer["proved_low"] <= layer["low"] and layer["high"] <= layer["proved_high"]
+
+
+def test_the_worst_case_is_that_of_the_formats(cli: Cli, files: Files) -> None:
+    layer = cli("ranges", files.model, "--json").json["layers"][1]
+    # 4 channels of 3 x 3 products of two int8 codes, and a bias of at most 2000
+    largest = 4 * 3 * 3 * 128 * 128 + 2000
+    assert layer["worst_case"] == largest.bit_length() + 1 == 21
+
+
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+def test_what_can_overflow(cli: Cli, files: Files, tmp_path: Path, overflow: str) -> None:
+    (tmp_path / "narrow.toml").write_text(f'accumulator_bits = 13\noverflow = "{overflow}"\n')
+    done = cli("ranges", files.model, "--input", files.codes, "--target", "narrow.toml")
+    assert done.code == 0 and f"can overflow ({overflow}): conv1_q, conv2_q, fc_q" in done.out
+    layers = cli("ranges", files.model, "--input", files.codes, "--target", "narrow.toml", "--json").json["layers"]
+    result = intsim.load(files.model, tmp_path / "narrow.toml").run(small_images(IMAGES))
+    assert {layer["name"]: layer["overflows"] for layer in layers if layer["overflows"]} == dict(result.overflows)
+    assert np.sum([layer["overflows"] for layer in layers]) > 0
