@@ -17,8 +17,9 @@ class Comparison:
     """The differences of every tensor that both sides have, in topological order.
 
     model, target: ours. against: the peer's name. images: how many. isolated: each layer was fed the peer's inputs.
-    layers: one TensorDifference a tensor. unmatched: tensors of ours that the peer does not have. resumed: tensors
-    behind inexact float arithmetic, whose codes were taken from the peer and are therefore not compared.
+    layers: one TensorDifference a tensor. unmatched: tensors that the model file quantizes and the peer does not
+    have. resumed: tensors behind inexact float arithmetic, whose codes were taken from the peer and are therefore not
+    compared.
     accuracy: top1, peer_top1 (with labels), agreement and cd (share of differing argmax), where there are logits.
     """
 

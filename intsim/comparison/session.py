@@ -154,7 +154,7 @@ class _Session:
         """The Comparison. Errors: UnusableInput where nothing was compared, or labels fit no output."""
         compared = [self.differences[n] for n in self.names if n in self.differences]
         known = {*self.differences, *self.resumed}
-        unmatched = [n for n in self.names if n not in known and "#" not in n]
+        unmatched = [n for n in self.names if n not in known and n not in real_in_file(self.model.lowered)]
         accuracy: dict[str, float] = {}
         if self.decisions:
             ours, theirs = (np.concatenate([pair[side] for pair in self.decisions]) for side in (0, 1))
@@ -189,6 +189,12 @@ def coded_tensors(lowered: Lowered) -> list[str]:
         for name in dict.fromkeys([*lowered.inputs.values(), *made])
         if name in lowered.graph.values and lowered.values[name] is not None
     ]
+
+
+def real_in_file(lowered: Lowered) -> frozenset[str]:
+    """The tensors that the model file has as reals and this model as codes: a peer need not have codes of them."""
+    kept = {name for node in lowered.graph.nodes for name in node.attributes.get("kept", ())}
+    return frozenset(kept | {name for name in lowered.graph.values if "#" in name})
 
 
 def inexact_tensors(lowered: Lowered, theirs: Collection[str]) -> list[str]:

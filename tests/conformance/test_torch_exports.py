@@ -1,0 +1,74 @@
+"""PyTorch's FakeQuantize as its two exporters write it, against ONNX Runtime: zero mismatches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import intsim
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from tests.models.fake_quantize import BATCH, calibrated, export, samples, with_calls
+
+SAMPLES = 32 * BATCH
+
+QUANTIZED = 6
+"""Quantized tensors of the network: the input, two convolutions, the sum, the mean, the scores."""
+
+SCORES_IN_FLOAT = "TorchScript exports a bare Flatten before Gemm: ONNX Runtime leaves that Gemm in float"
+RELU_IN_FLOAT = "with a zero point in the middle, ONNX Runtime leaves Conv and Relu in float"
+
+
+@pytest.mark.onnxruntime
+@pytest.mark.parametrize("symmetric", [False, True], ids=["u8", "s8"])
+@pytest.mark.parametrize("per_channel", [False, True], ids=["tensor", "channel"])
+@pytest.mark.parametrize(
+    ("form", "dynamo", "opset"),
+    [
+        ("modules", False, 13),
+        ("modules", False, 17),
+        ("calls", False, 17),
+        ("calls", True, 18),
+        ("calls", True, 21),
+        ("calls", True, 23),
+    ],
+)
+def test_every_tensor_that_onnxruntime_has_in_integers_is_equal(
+    form: str, dynamo: bool, opset: int, per_channel: bool, symmetric: bool
+) -> None:
+    network = calibrated(per_channel, symmetric)
+    exported = export(with_calls(network) if form == "calls" else network, dynamo=dynamo, opset=opset)
+    assert exported.opset_import[0].version == opset
+    model = intsim.load(exported, target="onnxruntime")
+    found = intsim.compare(model, "onnxruntime", samples(SAMPLES))
+    assert found.equal, found.table()
+    assert found.unmatched == ()
+    assert found.compared + len(found.resumed) == QUANTIZED
+    in_float = {SCORES_IN_FLOAT: 0 if dynamo else 1, RELU_IN_FLOAT: 2 if symmetric else 0}
+    assert len(found.resumed) == sum(in_float.values()), in_float
+    assert found.accuracy["agreement"] > 0.99
+
+
+def test_the_dynamo_exporter_takes_no_fake_quantize_modules() -> None:
+    """So the calls are what torch offers there; when this passes, test the modules as well."""
+    with pytest.raises(Exception, match="Failed to export the model"):
+        export(calibrated(per_channel=False, symmetric=False), dynamo=True, opset=18)
+
+
+def test_scores_are_within_one_code_of_what_pytorch_itself_computes() -> None:
+    """The module's own forward pass, without ONNX between."""
+    import torch
+
+    network = calibrated(per_channel=True, symmetric=False)
+    x = samples(SAMPLES)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x)).numpy()
+    model = intsim.load(export(network, dynamo=False, opset=17), target="onnxruntime")
+    output = model.run(x).outputs["y"]
+    assert output.format is not None
+    apart = np.abs(output.real - expected) / np.float32(output.format.scale[0])
+    assert apart.max() < 1.5
+    assert np.mean(apart > 0.5) < 0.1, "float roundings upstream, propagated"
