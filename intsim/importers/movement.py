@@ -20,7 +20,7 @@ from intsim.importers.folding import tidy
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.quantizers import sole_quantizer
 from intsim.importers.tensors import Array
-from intsim.ops import Length, Shape, output_shapes
+from intsim.ops import Length, Shape, output_shapes, slice_bounds
 
 
 def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any]) -> None:
@@ -190,8 +190,26 @@ def slice_(builder: Builder, node: OnnxNode) -> None:
         raise node.malformed("starts or ends are missing")
     axes = builder.integers(node, 3, "axes") or tuple(range(len(starts)))
     steps = builder.integers(node, 4, "steps") or (1,) * len(starts)
-    attributes = {"starts": starts, "ends": ends, "axes": normal_axes(node, axes, len(x.shape)), "steps": steps}
+    axes = normal_axes(node, axes, len(x.shape))
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        raise node.malformed("starts, ends, axes and steps must have the same length, and no step be 0")
+    bounds = [_bounds(*ends_, x.shape[axis]) for *ends_, axis in zip(starts, ends, steps, axes, strict=True)]
+    attributes = {
+        "starts": tuple(start for start, _ in bounds),
+        "ends": tuple(end for _, end in bounds),
+        "axes": axes,
+        "steps": steps,
+    }
     move(builder, node, "Slice", attributes)
+
+
+def _bounds(start: int, end: int, step: int, length: Length) -> tuple[int, int]:
+    """start and end of a slice within the axis, where its length is known: what clamps them is then no question."""
+    if not isinstance(length, int):
+        return start, end
+    start, end, _ = slice_bounds(start, end, step, length)
+    # Down to and with index 0 has no other spelling than an end before the axis.
+    return start, end if end >= 0 else -length - 1
 
 
 def split(builder: Builder, node: OnnxNode) -> None:

@@ -209,7 +209,11 @@ def test_a_moved_output_of_the_graph_is_real_and_has_codes() -> None:
         (lambda w, x: w.node("Squeeze", x, ints(w, 1)), MalformedGraph, "4 is not 1"),
         (lambda w, x: w.node("Squeeze", x), UnsupportedOp, "without axes, on unknown lengths"),
         (lambda w, x: w.node("Unsqueeze", x, ints(w, 7)), MalformedGraph, "axis 7 is outside"),
-        (lambda w, x: w.node("Slice", x, ints(w, 0), ints(w, 1), ints(w, 1), ints(w, 0)), MalformedGraph, "zero"),
+        (
+            lambda w, x: w.node("Slice", x, ints(w, 0), ints(w, 1), ints(w, 1), ints(w, 0)),
+            MalformedGraph,
+            "no step be 0",
+        ),
         (lambda w, x: w.node("Slice", x, ints(w, 3), ints(w, 1), ints(w, 1)), UnsupportedOp, "0 elements"),
         (lambda w, x: w.node("Split", x, ints(w, 1, 1), axis=1), MalformedGraph, "2 sizes for 1 outputs"),
         (lambda w, x: w.node("Split", x, ints(w, 3), axis=1), MalformedGraph, "4 is not 3"),
