@@ -57,7 +57,7 @@ def make_part(comparison: Comparison) -> Part:
         raise _missing("matplotlib") from missing
     # The ids in an SVG are random unless they are salted: the same comparison gives the same file.
     with matplotlib.rc_context({"svg.hashsalt": "intsim", "svg.fonttype": "none"}):
-        plots = [_share_plot(comparison), _difference_plot(comparison)]
+        plots = [] if comparison.equal else [_share_plot(comparison), _difference_plot(comparison)]
     differs = (bool(layer.mismatches) for layer in comparison.layers)
     return Part(comparison, list(zip(comparison.rows(), differs, strict=True)), plots)
 
