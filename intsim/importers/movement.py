@@ -193,7 +193,7 @@ def slice_(builder: Builder, node: OnnxNode) -> None:
     axes = normal_axes(node, axes, len(x.shape))
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         raise node.malformed("starts, ends, axes and steps must have the same length, and no step be 0")
-    bounds = [_bounds(*ends_, x.shape[axis]) for *ends_, axis in zip(starts, ends, steps, axes, strict=True)]
+    bounds = [_bounds(starts[i], ends[i], steps[i], x.shape[axis]) for i, axis in enumerate(axes)]
     attributes = {
         "starts": tuple(start for start, _ in bounds),
         "ends": tuple(end for _, end in bounds),

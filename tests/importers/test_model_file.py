@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from intsim.errors import IntsimError, MalformedGraph, UnsupportedOp, UnusableInput
 from intsim.importers import builder, load_graph
-from tests.importers.models import MICROSOFT, NEWEST, ModelWriter, f32, small_cnn
+from tests.importers.models import NEWEST, ModelWriter, f32, small_cnn
 
 
 def changed(change: Callable[[ModelProto], Any]) -> ModelProto:
@@ -329,44 +328,3 @@ def test_opset_10_loads_where_nothing_stands_against_it() -> None:
     k = w.dequantized([[[1, 2, 3, 4]]], 0.25)
     w.nodes[-1].ClearField("attribute")
     assert [n.op for n in load_graph(w.model(w.quantized(w.node("Add", x, k), 0.5))).nodes][1] == "Add"
-
-
-def mutated(data: bytes, seed: int) -> bytes:
-    """The file with a few bits flipped, bytes replaced or removed, or its end cut off."""
-    rng = random.Random(seed)
-    result = bytearray(data)
-    kind = rng.random()
-    if kind < 0.15:
-        return bytes(result[: rng.randrange(len(result))])
-    if kind < 0.3:
-        start = rng.randrange(len(result))
-        del result[start : start + rng.randrange(1, 40)]
-    for _ in range(rng.choice([1, 1, 2, 5, 20])):
-        result[rng.randrange(len(result))] ^= 1 << rng.randrange(8)
-    return bytes(result)
-
-
-def qoperator_network() -> ModelProto:
-    w = ModelWriter(13)
-    s, z = w.constant(f32(0.5)), w.constant(3, kind=TensorProto.UINT8)
-    x = w.node("QuantizeLinear", w.input("x", ["N", 1, 4, 4]), s, z)
-    weights = w.constant(np.ones((2, 1, 3, 3), int), kind=TensorProto.INT8), s, w.constant(0, kind=TensorProto.INT8)
-    y = w.node("QLinearConv", x, s, z, *weights, s, z, pads=[1, 1, 1, 1])
-    y = w.node("QLinearAdd", y, s, z, x, s, z, s, z, domain=MICROSOFT)
-    y = w.node("Reshape", w.node("MaxPool", y, kernel_shape=[2, 2]), w.constant(np.array([0, -1])))
-    return w.model(w.node("DequantizeLinear", y, s, z))
-
-
-@pytest.mark.parametrize("make", [small_cnn, qoperator_network])
-def test_mutated_files_only_raise_our_errors(make: Callable[[], ModelProto]) -> None:
-    data = make().SerializeToString()
-    outcomes = {"loads": 0, "refused": 0}
-    for seed in range(300):
-        try:
-            load_graph(mutated(data, seed))
-            outcomes["loads"] += 1
-        except IntsimError as error:
-            outcomes["refused"] += 1
-            assert "\n" not in str(error)
-    assert outcomes["refused"] > 150
-    assert outcomes["loads"] > 5
