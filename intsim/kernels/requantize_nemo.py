@@ -81,4 +81,5 @@ def _rows(
             v = np.int64(acc[row, i])
             if (v < lows[c] or v > highs[c]) and outside[row] < 0:
                 outside[row] = i
-            out[row, i] = clamp((v * factors[c]) // divisors[c], low, high)
+            # a product that overflows is undefined in compiled code, not a wrapped one
+            out[row, i] = clamp((clamp(v, lows[c], highs[c]) * factors[c]) // divisors[c], low, high)

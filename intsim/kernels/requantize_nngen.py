@@ -66,7 +66,7 @@ def _rows(
     start: Any,
     stop: Any,
 ) -> None:
-    """|sum + bias| <= 2**32 and |scale| <= 2**31: only -2**32 * -2**31 leaves int64, and wraps to -2**63.
+    """|sum + bias| <= 2**32 and |scale| <= 2**31: only -2**32 * -2**31 leaves int64, and is not multiplied.
 
     The last rounding adds the half to the remainder, not to the product, which may be next to the end of int64.
     """
@@ -78,9 +78,10 @@ def _rows(
         away = np.int64(last > 0)
         for i in range(acc.shape[1]):
             total = ((np.int64(acc[row, i]) + first_half) >> first) + bias
-            v = total * scale
-            if total < 0 and scale < 0 and v < 0 and outside[row] < 0:
+            if total == -(1 << 32) and scale == -(1 << 31):
                 outside[row] = i
+                total = 0
+            v = total * scale
             floor = v >> last
             rest = v - (floor << last) + last_half - (away if v < 0 else 0)
             out[row, i] = clamp(floor + (rest >> last), low, high)

@@ -58,7 +58,7 @@ def requantize_pulp(
         narrow=narrow,
         axis=axis,
         pool=pool,
-        refused="the sum before the shift must be an int32",
+        refused="every value before the shift must be an int32",
     )
 
 
@@ -79,17 +79,22 @@ def _rows(
     start: Any,
     stop: Any,
 ) -> None:
-    """|acc + offset| <= 2**32, |multiplier| <= 2**31: a total that leaves int64 wraps to one far outside int32.
-
-    Its lowest 32 bits are the right ones all the same.
-    """
+    """Every intermediate value is kept to its lowest 32 bits, so that none leaves int64."""
     for row in range(start, stop):
         c = row % shifts.shape[0]
         offset, multiplier, shift, zero = offsets[c], multipliers[c], shifts[c], zeros[c]
-        constant = addends[c] + halves[c]
+        addend, half = addends[c], halves[c]
         for i in range(acc.shape[1]):
-            total = (np.int64(acc[row, i]) + offset) * multiplier + constant
-            kept = wrap(total, 32)
-            if traps[c] and total != kept and outside[row] < 0:
-                outside[row] = i
+            centred = np.int64(acc[row, i]) + offset
+            product = wrap(centred, 32) * multiplier
+            total = wrap(product, 32) + addend
+            rounded = wrap(total, 32) + half
+            kept = wrap(rounded, 32)
+            if traps[c] and (
+                centred != wrap(centred, 32)
+                or product != wrap(product, 32)
+                or total != wrap(total, 32)
+                or rounded != kept
+            ):
+                outside[row] = i if outside[row] < 0 else outside[row]
             out[row, i] = clamp((kept >> shift) + zero, low, high)

@@ -226,7 +226,9 @@ def accumulators(op: str, rng: np.random.Generator, channels: int, count: int) -
     bits = 48 if op == "requantize_tflite_int64" else 32
     top = 2 ** (bits - 1)
     small = bits - 1 - (op == "requantize_tosa")  # that much room for its input zero point
-    edges = np.array([-top + (op == "requantize_tosa"), -top + 2, -top // 2, -3, -2, -1, 0, 1, 2, 3, top // 2, top - 2, top - 1])
+    edges = np.array(
+        [-top + (op == "requantize_tosa"), -top + 2, -top // 2, -3, -2, -1, 0, 1, 2, 3, top // 2, top - 2, top - 1]
+    )
     values = rng.integers(-(2**small), 2**small, (channels, count)) >> rng.integers(0, bits, (channels, count))
     values[:, : len(edges)] = edges
     return values.astype(np.int32 if bits == 32 else np.int64)

@@ -232,7 +232,7 @@ def test_widths_and_accumulators_outside_the_domain(op: str) -> None:
         ("requantize_max7800x", 0, {"output_shift": 16}, "output_shift must be an integer within -15 to 15, not 16"),
         ("requantize_pulp", 0, {"shift": 32}, "shift must be an integer within 0 to 31, not 32"),
         ("requantize_pulp", 0, {"rounding": "half_even"}, "rounding must be one of half_up, floor"),
-        ("requantize_pulp", 2**30, {"multiplier": 2, "overflow": "trap"}, "the sum before the shift must be within"),
+        ("requantize_pulp", 2**30, {"multiplier": 2, "overflow": "trap"}, "the product must be within"),
         ("requantize_nemo", 2**62, {"multiplier": 2}, "the product must be within"),
         ("requantize_nngen", -(2**31), {"bias": -(2**31), "scale": -(2**31)}, "the scaled sum must be within"),
         ("requantize_tflite_float64", 2**31 - 1, {"multiplier": 2.0}, "the rounded product must be within"),
