@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS = 100
+COLUMNS = 124
 
 
 def terminal_output(command: list[str]) -> str:
@@ -41,7 +42,12 @@ def main() -> None:
     path, command = Path(sys.argv[1]), sys.argv[2:]
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(f"$ {shlex.join([Path(command[0]).name, *command[1:]])}\n{terminal_output(command)}"))
-    path.write_text(console.export_svg(title="intsim"), encoding="utf-8")
+    path.write_text(without_fonts(console.export_svg(title="intsim")), encoding="utf-8")
+
+
+def without_fonts(svg: str) -> str:
+    """The picture without the web fonts that it would load: any monospace font does."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
