@@ -23,11 +23,8 @@ from intsim.cli.terminal import heading, note, progress, say, table, wide
 if TYPE_CHECKING:
     from intsim.comparison import Comparison, TensorDifference
 
-COUNTS = ("elements", "differ", "local", "LSB")
-"""The columns of numbers in a comparison's table."""
-
-ONLY_WHERE_WIDE = "differences"
-"""The column that is left out of a table on a narrow terminal."""
+NARROW = ("tensor", "elements", "differ", "local", "LSB", "first: theirs -> ours", "causes")
+"""The columns on a narrow terminal."""
 
 MISMATCH = 1
 
@@ -83,15 +80,19 @@ def command(
 
 
 def show_layers(comparison: Comparison) -> None:
-    """The table by layer: red where a layer differs on equal inputs, yellow where it only passes differences on."""
-    headers = comparison.HEADERS
-    kept = [i for i, header in enumerate(headers) if header != ONLY_WHERE_WIDE or wide()]
-    rows = [[row[i] for i in kept] for row in comparison.rows()]
+    """The table by layer: red where a layer differs on equal inputs, yellow where it only passes differences on.
+
+    A narrow terminal gets shorter cells and no columns of ops and of differences.
+    """
+    if wide():
+        headers, rows = comparison.HEADERS, comparison.rows()
+    else:
+        headers, rows = NARROW, [_narrow(layer) for layer in comparison.layers]
     table(
-        [headers[i] for i in kept],
+        headers,
         rows,
-        right=COUNTS,
-        fold=("tensor", "first: theirs -> ours", "causes", ONLY_WHERE_WIDE),
+        right=("elements", "differ", "local", "LSB"),
+        fold=("tensor", "causes", "differences"),
         style=lambda row: _colour(comparison.layers[row]),
     )
 
@@ -110,3 +111,21 @@ def _colour(layer: TensorDifference) -> str:
     if not layer.mismatches:
         return ""
     return "yellow" if layer.local == 0 else "red"
+
+
+def _narrow(layer: TensorDifference) -> tuple[str, ...]:
+    """A layer's row on a narrow terminal."""
+    first, causes = layer.first, layer.causes.most_common()
+    where = "" if first is None else f"{','.join(map(str, first.coordinate))}: {first.expected} -> {first.actual}"
+    local = "" if layer.local is None else f"{layer.local:,}"
+    # One cause alone explains what `local` counts.
+    names = [cause if len(causes) == 1 else f"{cause} {count:,}" for cause, count in causes]
+    return (
+        layer.name,
+        f"{layer.elements:,}",
+        f"{layer.mismatches:,}",
+        local,
+        str(layer.max_difference),
+        where,
+        ", ".join(names),
+    )

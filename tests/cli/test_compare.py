@@ -88,3 +88,11 @@ def test_nothing_compared_is_not_equal(cli: Cli, files: Files, tmp_path: Path) -
     (tmp_path / "dump/index.json").write_text(text.replace('"fc_q":', '"x":').replace('"logits":', '"y":'))
     done = cli("compare", files.model, "--input", files.codes, "--against", "dump:dump")
     assert done.code == 2 and "nothing to compare" in done.err and done.out == ""
+
+
+def test_a_narrow_terminal(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intsim.cli.compare.wide", lambda: False)
+    lines = cli("compare", files.model, "--input", files.codes, "--against", "target:onnxruntime").out.splitlines()
+    assert lines[1].split("  ")[0] == "tensor" and "op" not in lines[1].split() and "LSB" in lines[1]
+    add1 = next(line for line in lines if line.startswith("add1_q"))
+    assert add1.endswith("tie") and "0,0,0,1: " in add1
