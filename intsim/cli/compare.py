@@ -84,13 +84,9 @@ def show_layers(comparison: Comparison) -> None:
 
     A narrow terminal gets shorter cells and no columns of ops and of differences.
     """
-    if wide():
-        headers, rows = comparison.HEADERS, comparison.rows()
-    else:
-        headers, rows = NARROW, [_narrow(layer) for layer in comparison.layers]
     table(
-        headers,
-        rows,
+        comparison.HEADERS if wide() else NARROW,
+        comparison.rows() if wide() else [_narrow(layer) for layer in comparison.layers],
         right=("elements", "differ", "local", "LSB"),
         fold=("tensor", "causes", "differences"),
         style=lambda row: _colour(comparison.layers[row]),
