@@ -11,15 +11,18 @@ from intsim.errors import IntsimError
 from intsim.graph import Graph
 from intsim.importers import (
     activation,
+    concatenation,
     convolution,
     elementwise,
     folding,
     matmul,
     movement,
     normalization,
+    padding,
     pooling,
     qdq,
     qoperator,
+    resizing,
 )
 from intsim.importers.builder import Builder
 from intsim.importers.emit import Importer
@@ -37,6 +40,9 @@ IMPORTERS: Mapping[tuple[str, str], Importer] = {
     **pooling.OPS,
     **normalization.OPS,
     **movement.OPS,
+    **concatenation.OPS,
+    **padding.OPS,
+    **resizing.OPS,
     **folding.OPS,
 }
 """(domain, op) -> its importer. Identity and Dropout are gone before."""

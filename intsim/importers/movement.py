@@ -1,4 +1,4 @@
-"""Concat, Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Slice, Split, Pad and Resize: values move, none changes.
+"""Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Slice and Split: values move, none changes.
 
 On views of codes and on integer tensors the codes move and keep their format; constants move at once.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from intsim.formats import Format
 from intsim.importers.axes import normal_axes, normal_axis
 from intsim.importers.builder import Builder, Operand
-from intsim.importers.emit import Importer, emit, requantize, view_as
+from intsim.importers.emit import Importer, emit, requantize
 from intsim.importers.folding import tidy
 from intsim.importers.onnx_node import OnnxNode
 from intsim.importers.quantizers import sole_quantizer
@@ -230,161 +230,7 @@ def split(builder: Builder, node: OnnxNode) -> None:
     move(builder, node, "Split", {"axis": axis, "sizes": sizes})
 
 
-PAD_MODES = ("constant", "reflect", "edge")
-
-
-def pad(builder: Builder, node: OnnxNode) -> None:
-    """Pad; on an integer tensor the value is a code."""
-    x = builder.data(node, 0, "data")
-    rank = len(x.shape)
-    mode = node.text("mode", "constant")
-    if mode not in PAD_MODES:
-        raise node.unsupported(f"mode {mode!r}; supported: {', '.join(PAD_MODES)}")
-    pads = builder.integers(node, 1, "pads")
-    if pads is None:
-        raise node.malformed("pads are missing")
-    axes = builder.integers(node, 3, "axes")
-    if axes is not None:
-        pads = _spread(node, pads, normal_axes(node, axes, rank), rank)
-    if any(p < 0 for p in pads):
-        raise node.unsupported(f"negative pads {pads}; supported: 0 or more (use Slice)")
-    value = node.real("value", 0.0) if "value" in node.attributes else builder.real(node, 2, "value") or 0.0
-    attributes: dict[str, Any] = {"mode": mode, "pads": pads, "value": value}
-    format = x.format
-    if x.constant is not None:
-        raise node.unsupported("of a constant: fold the model's constants before (onnxsim, ORT)")
-    if mode == "constant" and format is not None:
-        if format.per_channel:
-            raise node.unsupported("mode 'constant' on a tensor that is quantized per channel; supported: per tensor")
-        if x.integer:
-            attributes["value"] = float(format.scale[0]) * (int(value) - format.zero_point[0])
-        elif not _is_code(value, format):
-            format = None
-    emit(builder, node, "Pad", [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
-
-
-def _spread(node: OnnxNode, pads: Sequence[int], axes: Sequence[int], rank: int) -> tuple[int, ...]:
-    """Pads of some axes as pads of all axes."""
-    if len(pads) != 2 * len(axes):
-        raise node.malformed(f"{len(pads)} pads for {len(axes)} axes")
-    full = [0] * (2 * rank)
-    for i, axis in enumerate(axes):
-        full[axis], full[rank + axis] = pads[i], pads[len(axes) + i]
-    return tuple(full)
-
-
-def _is_code(value: float, format: Format) -> bool:
-    """Whether a real is exactly one of the format's."""
-    quotient = value / format.scale[0]
-    if not math.isfinite(quotient):
-        return False
-    code = round(quotient) + format.zero_point[0]
-    return format.low <= code <= format.high and bool(format.real(np.array([code]))[0] == np.float32(value))
-
-
-RESIZE_MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
-NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
-
-
-def resize(builder: Builder, node: OnnxNode) -> None:
-    """Resize by the nearest element. sizes: 0 keeps an axis, so that the batch can be unknown."""
-    x = builder.data(node, 0, "x")
-    rank = len(x.shape)
-    if node.text("mode", "nearest") != "nearest":
-        raise node.unsupported(f"mode {node.text('mode', 'nearest')!r}; supported: nearest")
-    coordinate = node.text("coordinate_transformation_mode", "asymmetric" if builder.opset < 11 else "half_pixel")
-    nearest = node.text("nearest_mode", "floor" if builder.opset < 11 else "round_prefer_floor")
-    if coordinate not in RESIZE_MODES:
-        raise node.unsupported(f"coordinate mode {coordinate!r}; supported: {', '.join(RESIZE_MODES)}")
-    if nearest not in NEAREST_MODES:
-        raise node.unsupported(f"nearest mode {nearest!r}; supported: {', '.join(NEAREST_MODES)}")
-    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise node.unsupported("keep_aspect_ratio_policy; supported: stretch")
-    axes = normal_axes(node, node.integers("axes") or tuple(range(rank)), rank)
-    scales, sizes = _resize_scales(builder, node, axes, rank), _resize_sizes(builder, node, axes, x.shape)
-    if (scales is None) == (sizes is None):
-        raise node.malformed("exactly one of scales and sizes must be given")
-    attributes = {
-        "mode": "nearest",
-        "coordinate_mode": coordinate,
-        "nearest_mode": nearest,
-        "scales": scales,
-        "sizes": sizes,
-    }
-    if x.format is not None and x.format.axis is not None:
-        (shape,) = output_shapes("Resize", attributes, [x.shape], node.name)
-        moved_format(node, "Resize", attributes, x, shape)
-    emit(builder, node, "Resize", [x], attributes, **({"codes": x.format} if x.integer else {"keep": x.format}))
-
-
-def _resize_scales(builder: Builder, node: OnnxNode, axes: Sequence[int], rank: int) -> tuple[float, ...] | None:
-    values = builder.known(node, 1 if builder.opset < 11 else 2, "scales")
-    if values is None or values.size == 0:
-        return None
-    if values.shape != (len(axes),) or values.dtype.kind != "f":
-        raise node.malformed(f"scales must be {len(axes)} floats")
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        raise node.malformed("a scale is not positive and finite")
-    full = [1.0] * rank
-    for axis, value in zip(axes, values, strict=True):
-        full[axis] = float(value)
-    return tuple(full)
-
-
-def _resize_sizes(builder: Builder, node: OnnxNode, axes: Sequence[int], shape: Shape) -> tuple[int, ...] | None:
-    operand = builder.optional(node, 3)
-    values = operand.reals if operand is not None else None
-    if operand is None or (values is not None and values.size == 0):
-        return None
-    if values is None or values.shape != (len(axes),) or values.dtype.kind not in "iO":
-        raise node.unsupported(f"sizes must be a constant list of {len(axes)} integers, or computed from a Shape")
-    full = [0] * len(shape)
-    for axis, value in zip(axes, values, strict=True):
-        if isinstance(value, str):
-            if value != shape[axis]:
-                raise node.unsupported(f"size of axis {axis} is unknown; supported: a number, or that of x")
-        elif value < 1:
-            raise node.malformed(f"size {value} of axis {axis} is not positive")
-        else:
-            full[axis] = int(value)
-    return tuple(full)
-
-
-def concat(builder: Builder, node: OnnxNode) -> None:
-    """Concat: of constants at once; codes of one format stay codes of it."""
-    operands = [builder.operand(node, i, f"input {i}") for i in range(len(node.inputs)) if node.inputs[i]]
-    if not operands:
-        raise node.malformed("has no input")
-    rank = len(operands[0].shape)
-    axis = normal_axis(node, node.integer("axis", 1), rank)
-    if all(o.constant is not None for o in operands):
-        (shape,) = output_shapes("Concat", {"axis": axis}, [o.shape for o in operands], node.name)
-        builder.spend(node, math.prod(n for n in shape if isinstance(n, int)))
-        arrays = [a for o in operands if (a := o.reals) is not None]
-        values = np.concatenate(arrays, axis=axis)
-        first = operands[0]
-        builder.set_constant(node.outputs[0], tidy(values), first.format if first.integer else None, first.integer)
-        return
-    operands = [builder.data(node, i, f"input {i}") for i in range(len(node.inputs))]
-    if any(o.format is not None and o.format.axis == axis for o in operands):
-        raise node.unsupported(f"along axis {axis}, which is quantized per channel; supported: per tensor")
-    first = operands[0]
-    if any(o.integer != first.integer for o in operands):
-        raise node.malformed("its inputs are integers and reals")
-    if first.integer:
-        assert first.format is not None
-        # Integers of one tensor have one meaning: that of the first, whatever the others were.
-        operands = [first] + [
-            view_as(builder, node, o, first.format, f"{node.outputs[0]}#{i}") for i, o in enumerate(operands[1:], 1)
-        ]
-        emit(builder, node, "Concat", operands, {"axis": axis}, codes=first.format)
-        return
-    same = all(o.format == first.format for o in operands)
-    emit(builder, node, "Concat", operands, {"axis": axis}, keep=first.format if same else None)
-
-
 OPS: Mapping[tuple[str, str], Importer] = {
-    ("", "Concat"): concat,
     ("", "Flatten"): flatten,
     ("", "Reshape"): reshape,
     ("", "Transpose"): transpose,
@@ -392,6 +238,4 @@ OPS: Mapping[tuple[str, str], Importer] = {
     ("", "Unsqueeze"): unsqueeze,
     ("", "Slice"): slice_,
     ("", "Split"): split,
-    ("", "Pad"): pad,
-    ("", "Resize"): resize,
 }
