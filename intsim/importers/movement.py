@@ -85,22 +85,21 @@ def moved_axis(op: str, attributes: Mapping[str, Any], axis: int, before: Shape,
             return [i for i in range(len(after)) if i not in new][axis]
         case "Flatten" | "Reshape":
             return _reshaped_axis(axis, before, after)
+        case "Slice":
+            # Even one that keeps the length may turn the order around.
+            return None if axis in attributes["axes"] else axis
     return axis if len(before) == len(after) and before[axis] == after[axis] else None
 
 
 def _reshaped_axis(axis: int, before: Shape, after: Shape) -> int | None:
     """The axis of the same length with as many elements before it."""
-    ahead = _known_product(before[:axis])
-    for i in range(len(after)):
-        if ahead is not None and after[i] == before[axis] and _known_product(after[:i]) == ahead:
-            return i
-    return None
+    ahead = _elements(before[:axis])
+    return next((i for i, n in enumerate(after) if n == before[axis] and _elements(after[:i]) == ahead), None)
 
 
-def _known_product(lengths: Sequence[Length]) -> tuple[int, list[str]] | None:
-    """Product of the known lengths, and the names of the unknown ones."""
-    names = sorted(n for n in lengths if isinstance(n, str))
-    return math.prod(n for n in lengths if isinstance(n, int)), names
+def _elements(lengths: Sequence[Length]) -> tuple[int, list[str]]:
+    """The product of the known lengths, and the names of the others."""
+    return math.prod(n for n in lengths if isinstance(n, int)), sorted(n for n in lengths if isinstance(n, str))
 
 
 def moved(op: str, attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:

@@ -12,7 +12,9 @@ from intsim.formats import Format
 from intsim.importers.axes import normal_axes
 from intsim.importers.builder import Builder
 from intsim.importers.emit import Importer, emit
+from intsim.importers.movement import moved_format
 from intsim.importers.onnx_node import OnnxNode
+from intsim.ops import output_shapes
 
 PAD_MODES = ("constant", "reflect", "edge")
 
@@ -37,6 +39,8 @@ def pad(builder: Builder, node: OnnxNode) -> None:
     format = x.format
     if x.constant is not None:
         raise node.unsupported("of a constant: fold the model's constants before (onnxsim, ORT)")
+    (shape,) = output_shapes("Pad", attributes, [x.shape], node.name)
+    moved_format(node, "Pad", attributes, x, shape)
     if mode == "constant" and format is not None:
         if format.per_channel:
             raise node.unsupported("mode 'constant' on a tensor that is quantized per channel; supported: per tensor")

@@ -17,6 +17,10 @@ def max_pool(builder: Builder, node: OnnxNode) -> None:
     if any(o in builder.read for o in node.outputs[1:]):
         raise node.unsupported("its output Indices is read; supported: the first output only")
     x = builder.data(node, 0, "x")
+    if x.format is not None and x.format.axis not in (None, 0, 1):
+        raise node.unsupported(
+            f"of scales along axis {x.format.axis}; supported: scales per tensor or per channel (axis 1)"
+        )
     emit(
         builder,
         node,

@@ -120,6 +120,37 @@ def test_channels_that_are_cut_are_refused() -> None:
         load_graph(w.model(w.node("Add", w.input("x", [1]), y)))
 
 
+def channels(w: ModelWriter, axis: int) -> str:
+    """Activations of shape [N, 4, 4, 4] with a scale per index of the axis."""
+    s, z = w.constant(f32([0.5, 0.25, 2, 1])), w.constant([1, 2, 3, 4], kind=TensorProto.UINT8)
+    codes = w.node("QuantizeLinear", w.input("x", ["N", 4, 4, 4]), s, z, output="q", axis=axis)
+    return w.node("DequantizeLinear", codes, s, z, axis=axis)
+
+
+ACROSS: dict[str, Build] = {
+    "reversed": lambda w, x: w.node("Slice", x, ints(w, -1), ints(w, -9), ints(w, 2), ints(w, -1), output="y"),
+    "split": lambda w, x: w.node("Split", x, ints(w, 4), axis=2, output="y"),
+    "padded": lambda w, x: w.node("Pad", x, ints(w, 0, 0, 1, 0, 0, 0, 0, 0), mode="edge", output="y"),
+    "pooled": lambda w, x: w.node("MaxPool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1], output="y"),
+    "resized": lambda w, x: w.node("Resize", x, "", w.constant(f32([1, 1, 2, 1])), output="y"),
+}
+
+
+@pytest.mark.parametrize("name", ACROSS)
+def test_scales_of_activations_along_an_axis_that_moves(name: str) -> None:
+    """Along another axis the op goes through; across the scales it is refused, unless it changes nothing."""
+    w = ModelWriter()
+    graph = same_meaning(w.model(w.node("Relu", ACROSS[name](w, channels(w, 1)))))
+    assert graph.format("y") == graph.format("q")
+    w = ModelWriter()
+    model = w.model(ACROSS[name](w, channels(w, 2)))
+    if name == "split":
+        same_meaning(model)
+    else:
+        with pytest.raises(UnsupportedOp, match=r"(scales along|breaks up) axis 2"):
+            load_graph(model)
+
+
 @pytest.mark.parametrize("sizes,outputs", [((1, 4), 2), ((), 2), ((), 3), ((5,), 1)], ids=str)
 def test_split(sizes: Sequence[int], outputs: int) -> None:
     w = ModelWriter()
