@@ -9,7 +9,7 @@ from setuptools import setup
 from setuptools.command.sdist import sdist
 
 
-class SdistWithLink(sdist):
+class SdistWithLink(sdist):  # type: ignore[misc] # setuptools has no types
     """A source distribution in which `kernels` is the same relative link as in the repository.
 
     setuptools leaves a link to a folder out, or copies what is behind it, depending on the manifest.
