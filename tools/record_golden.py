@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
 import intsim
-from intsim import demo
+from intsim import demo, spec
 from intsim.demo.digests import BLOCK, block_digests
 from intsim.files import read_arrays, write_array
+from intsim.formats import Format
+from intsim.target import TARGETS
 from intsim.vectors import Recorded, write_manifest
 
+if TYPE_CHECKING:
+    from tools.golden_ops import Case
+
+ROOT = Path(__file__).resolve().parents[1]
 WHOLE = 2
 """The first images of the demo, whose codes are recorded in full."""
 
@@ -70,6 +79,88 @@ def float_logits(codes: NDArray[np.int8]) -> NDArray[np.float32]:
     [made] = session.run(None, {session.get_inputs()[0].name: codes.astype(np.float32) / np.float32(128)})
     logits: NDArray[Any] = made
     return logits.astype(np.float32, copy=False)
+
+
+@cli.command("ops")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("golden"),
+    show_default=True,
+    help="Folder in which OP/CASE/ is written.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; say what recording again would change, and exit with 1.")
+def record_ops(output: Path, check: bool) -> None:
+    """Of single ops: the cases of golden_ops.py."""
+    sys.path.insert(0, str(ROOT))  # `tools` is a folder of scripts, not an installed package
+    from tools.golden_ops import cases
+
+    if not check:
+        for case in cases():
+            record_case(case, output)
+        return
+    with tempfile.TemporaryDirectory() as fresh:
+        for case in cases():
+            record_case(case, Path(fresh))
+        differing = differences(output, Path(fresh))
+    for line in differing:
+        click.echo(line)
+    sys.exit(1 if differing else 0)
+
+
+def record_case(case: Case, output: Path) -> None:
+    """Write output/OP/CASE/: the arguments, and what the spec makes of them."""
+    arrays = {name: operand.array for name, operand in case.arrays.items()}
+    scalars = {name: np.float32(v) if isinstance(v, float) else v for name, v in case.parameters.items()}
+    operands = [operand.array for operand in case.operands.values()]
+    made = getattr(spec, case.op)(*operands, **scalars, **arrays)
+    tensors = {name: Recorded(o.array, o.format, "input") for name, o in case.operands.items()}
+    tensors |= {name: Recorded(o.array, o.format, "parameter") for name, o in case.arrays.items()}
+    if isinstance(made, tuple):
+        accumulators, events = made
+        tensors["accumulator"] = result(accumulators, case.result)
+        tensors["overflowed"] = result(np.asarray(events) != 0, Format(1, signed=False))
+    else:
+        tensors["y"] = result(made, case.result)
+    write_manifest(
+        output / case.op / case.name,
+        tensors,
+        model=f"{case.op}/{case.name}",
+        digest="",
+        target=TARGETS["onnxruntime" if case.op.endswith("_float32") else "diffquant"],
+        images=0,
+        name="manifest.json",
+        op=case.op,
+        parameters=case.parameters,
+    )
+
+
+def result(values: NDArray[Any], format: Format | None) -> Recorded:
+    """What the spec made, as it is recorded."""
+    if format is not None:
+        format.check(np.asarray(values, np.int64), "y")
+    return Recorded(np.asarray(values), format, "output")
+
+
+def differences(old: Path, new: Path) -> list[str]:
+    """What differs between two folders of cases, one line a file."""
+    lines = []
+    for path in sorted({p.relative_to(root) for root in (old, new) for p in root.glob("*/*/*")}):
+        if not (old / path).exists():
+            lines.append(f"{old / path}: not recorded")
+        elif not (new / path).exists():
+            lines.append(f"{old / path}: belongs to no case")
+        elif content(old / path) != content(new / path):
+            lines.append(f"{old / path}: differs")
+    return lines
+
+
+def content(path: Path) -> Any:
+    """A file's bytes; of a manifest what it says, without the tool's version and the target, whose fields may grow."""
+    if path.suffix != ".json":
+        return path.read_bytes()
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return {key: value for key, value in document.items() if key not in ("tool", "target")}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A folder holds one .npy file a tensor and one JSON file (`index.json` of a run, 
 {"manifest_version": 1, "tool": {"name", "version"}, "model": {"name", "sha256"}, "target": Target.to_dict(), "images",
  "tensors": {ONNX name: {"file", "dtype", "format": Format.to_dict() or null (reals), "shape", "layout", "role",
  "sha256" of the file}}, "taps": {ONNX name: counts}}. Axes are always ONNX's: layout "NCHW-as-ONNX".
+A case of one op has "op": {"name": stem in intsim.spec, "parameters": its arguments that are no tensors} as well.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ LAYOUT = "NCHW-as-ONNX"
 NAMES = ("index.json", "manifest.json")
 """The names that a manifest can have: of a run's output, of golden vectors."""
 
-ROLES = ("input", "output", "tap")
-"""What a tensor is to the network: stimulus, result, or something seen in between."""
+ROLES = ("input", "output", "tap", "parameter")
+"""What a tensor is to the network: stimulus, result, something seen in between, or an argument of one op."""
 
 LONGEST_NAME = 100
 
@@ -74,7 +75,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A folder of tensors: `read` gives a tensor's array, checked against what the manifest says of it."""
+    """A folder of tensors: `read` gives a tensor's array, checked against what the manifest says of it.
+
+    op: the stem of the one op that the tensors belong to, empty for a network; parameters: its arguments.
+    """
 
     folder: Path
     model: str
@@ -84,6 +88,8 @@ class Manifest:
     tensors: Mapping[str, Entry]
     taps: Mapping[str, Any] = field(default_factory=dict)
     tool_version: str = ""
+    op: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, name: str) -> Array:
         """The array of the tensor of that name.
@@ -117,11 +123,14 @@ def write_manifest(
     images: int,
     taps: Mapping[str, Any] | None = None,
     name: str = "index.json",
+    op: str = "",
+    parameters: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write the tensors and their manifest as one folder, whole or not at all; the Manifest that was written.
 
     A folder of that name is replaced if all that is in it is recorded in its own manifest.
-    digest: sha256 of the model file. taps: counts by tensor name, as JSON. name: one of NAMES.
+    digest: sha256 of the model file. taps: counts by tensor name, as JSON. name: one of NAMES. op, parameters: of the
+    one op that the tensors belong to, as JSON.
     Errors: UnusableInput where the folder holds anything else, or the system refuses to write.
     """
     from intsim import __version__
@@ -143,7 +152,9 @@ def write_manifest(
                 recorded.role,
                 _sha256(content),
             )
-        manifest = Manifest(folder, model, digest, target, images, entries, taps or {}, __version__)
+        manifest = Manifest(
+            folder, model, digest, target, images, entries, taps or {}, __version__, op, parameters or {}
+        )
         text = json.dumps(_document(manifest), indent=1, allow_nan=False)
         (fresh / name).write_text(text + "\n", encoding="utf-8")
     return manifest
@@ -206,7 +217,7 @@ def _stored(recorded: Recorded) -> Array:
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
-    return {
+    document = {
         "manifest_version": VERSION,
         "tool": {"name": "intsim", "version": manifest.tool_version},
         "model": {"name": manifest.model, "sha256": manifest.digest},
@@ -215,6 +226,9 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "tensors": {name: entry.to_dict() for name, entry in manifest.tensors.items()},
         "taps": dict(manifest.taps),
     }
+    if manifest.op:
+        document["op"] = {"name": manifest.op, "parameters": dict(manifest.parameters)}
+    return document
 
 
 def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
@@ -234,6 +248,7 @@ def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
             _typed(entry["sha256"], str, "sha256"),
             _typed(entry["layout"], str, "layout"),
         )
+    op: dict[str, Any] = _typed(data.get("op", {"name": "", "parameters": {}}), dict, "op")
     return Manifest(
         folder,
         _typed(data["model"]["name"], str, "model name"),
@@ -243,6 +258,8 @@ def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
         tensors,
         _typed(data.get("taps", {}), dict, "taps"),
         _typed(data["tool"]["version"], str, "tool version"),
+        _typed(op["name"], str, "op"),
+        _typed(op["parameters"], dict, "parameters"),
     )
 
 
