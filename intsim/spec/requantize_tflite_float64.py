@@ -28,8 +28,8 @@ def requantize_tflite_float64(
     acc: int32[N, C, ...]. multiplier: positive float64, scalar or [C] along `axis`; the product is rounded to float64
     once, then to an integer. zero_point: int or [C]; bits (1 to 32), signed, narrow: the output format.
     Returns i64 of acc's shape. Raises OutOfDomain, also where the rounded product is no int32.
-    Source: LiteRT 2.3 (PyPI ai-edge-litert), OpResolverType.BUILTIN_REF, FULLY_CONNECTED int8; by experiment, see
-    tests/targets/test_litert.py.
+    Source: LiteRT 2.3 (PyPI ai-edge-litert), OpResolverType.BUILTIN_REF, FULLY_CONNECTED int8, by experiment; its
+    multiplier is x_scale * w_scale / y_scale in float64, left to right (tests/targets/test_litert.py).
     """
     sums = as_integers(acc, "acc")
     low, high = checks.requantized_range(bits, signed, narrow)

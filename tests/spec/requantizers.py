@@ -179,7 +179,7 @@ def parameters(op: str, rng: np.random.Generator, channels: int) -> dict[str, An
         return (2.0 ** rng.uniform(low, high, channels)).astype(np.float32)
 
     mantissa = between(2**30, 2**31 - 1)
-    return {
+    chosen: Mapping[str, Callable[[], dict[str, Any]]] = {
         "requantize_tflite": lambda: {"multiplier": between(-(2**31), 2**31 - 1), "shift": between(-31, 30)},
         "requantize_tflite_single": lambda: {"multiplier": mantissa, "shift": between(-31, 0)},
         "requantize_tflite_int64": lambda: {"multiplier": mantissa, "shift": between(-31, -16)},
@@ -218,7 +218,8 @@ def parameters(op: str, rng: np.random.Generator, channels: int) -> dict[str, An
             "out_shift": between(0, 62),
         },
         "requantize_tflite_float64": lambda: {"multiplier": 2.0 ** rng.uniform(-40, -0.1, channels)},
-    }[op]()
+    }
+    return chosen[op]()
 
 
 def accumulators(op: str, rng: np.random.Generator, channels: int, count: int) -> np.ndarray[Any, np.dtype[Any]]:

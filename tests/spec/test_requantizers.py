@@ -94,7 +94,7 @@ def test_onnx_reference_adds_the_zero_point_before_the_tie_rule() -> None:
     for c in range(CHANNELS):
         exact = [onnx_reference(a, multiplier[c], int(zeros[c])) for a in acc[c].tolist()]
         assert codes[c].tolist() == [clipped(round(e), 8, True) for e in exact]
-    tie = {"multiplier": 0.5, "zero_point": 1, "bits": 8, "signed": True}
+    tie: dict[str, Any] = {"multiplier": 0.5, "zero_point": 1, "bits": 8, "signed": True}
     assert int(spec.requantize_onnx_reference(3, **tie)) == 2  # 5/2 to even
     assert int(spec.requantize_float32(3, **tie)) == 3  # 3/2 to even, and 1
 
@@ -139,7 +139,7 @@ def test_trunc_of_qonnx_is_requantize() -> None:
     for mode, rule in numpy_rule.items():
         for shift in range(9):
             y = np.clip(codes.astype(np.float32) / 2.0**shift, -8, 7)
-            expected = rule(y).astype(int)  # type: ignore[no-untyped-call, operator]
+            expected = rule(y).astype(int)  # type: ignore[operator]
             got = spec.requantize(codes, shift=shift, rounding=ROUNDING_MODES[mode], bits=4, signed=True)
             assert np.array_equal(got, expected), (mode, shift)
 

@@ -25,7 +25,7 @@ class Tensor:
 
     shape: Sequence[int]
     dtype: Any = np.int8
-    scale: Sequence[float] = ()
+    scale: Sequence[float | np.floating[Any]] = ()
     zero_point: Sequence[int] = ()
     axis: int = 0
     data: Array | None = None
@@ -44,7 +44,7 @@ class OneOp:
 
 def serialize(op: OneOp) -> bytes:
     """The .tflite file of one op, whose inputs without data are the model's."""
-    import flatbuffers  # type: ignore[import-untyped]
+    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model, graph, operator, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()

@@ -23,7 +23,7 @@ def multiplier_and_shift(x_scale: float, y_scale: float, factor: int = 32, longe
     ratio = Fraction(x_scale) / Fraction(y_scale)
     shift = min(ceil_log2(factor / ratio), longest)
     if shift < 0:
-        raise OutOfDomain(f"the ratio of scales must be at most {factor}, not {float(ratio)!r}")
+        raise OutOfDomain(f"the ratio of scales must be below {2 * factor}, not {float(ratio)!r}")
     return round(ratio * 2**shift), shift
 
 
