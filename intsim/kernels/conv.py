@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -9,17 +10,23 @@ import numpy as np
 
 from intsim.kernels._jit import kernel
 from intsim.kernels.layout import Array, contiguous, per_channel
-from intsim.kernels.mac import (
-    TILE,
-    add_rows,
-    add_rows_saturating,
-    centre,
-    centred_dtype,
-    extremes,
-    require_int64,
-)
+from intsim.kernels.mac import TILE, add_rows, add_rows_saturating, centre, centred_dtype, extremes
 from intsim.kernels.parallel import Sharing, run_all
 from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
+from intsim.kernels.walk import (
+    ACCUMULATOR,
+    correction_bound,
+    factor_offsets,
+    finish,
+    hold,
+    in_mac_order,
+    is_ordered,
+    lane_dtype,
+    make_walk,
+    only_clamps,
+    require_sums_in_int64,
+    walk_rows,
+)
 
 PASS_BYTES = 8 << 20
 """Padded input that is made at a time: many images go in passes, so that it stays in cache and memory stays small."""
@@ -38,19 +45,21 @@ def conv(
     groups: int,
     accumulator_bits: int,
     overflow: str,
+    summation: Any = None,
+    constant: Any = 0,
     check: bool = True,
     accumulate: str = "int64",
     pool: Sharing = run_all,
 ) -> tuple[Array, Array | None]:
-    """The accumulators i32|i64[N, O, (H,) W], and where they overflowed, bool of that shape (None without check).
+    """The accumulators i32|i64[N, O, (H,) W], and what could not hold a value, u8 of that shape (None without check).
 
     acc[n, o, y, x] = sum over c, i, j of (x[n, g + c, y*s + i*d - p, …] - x_zero) * (w[o, c, i, j] - w_zero[o])
-                      + bias[o]
-    x: integers [N, C, (H,) W]. w: integers [O, C / groups, (KH,) KW]. w_zero, bias: scalar or [O]. pads: begins,
-    then ends. accumulate: "int32" or "int64", the width of the sums on the way to the accumulator.
-    overflow: `wrap`: two's complement, overflowed where the exact sum is outside; `saturate`: clamped after each
-    addition (channel, row, column, then bias), overflowed where one was; `trap`: as `wrap`, and the caller raises.
-    check=False: the caller knows that no sum leaves the range (or asks for `wrap` and not for where), so that any
+                      + bias[o] + constant[o]
+    x: integers [N, C, (H,) W]. w: integers [O, C / groups, (KH,) KW]. w_zero, bias, constant: scalar or [O]. pads:
+    begins, then ends. accumulate: "int32" or "int64", the width of the sums on the way to the accumulator, where their
+    order is free. overflow: `wrap`, `saturate`, or `trap`: as `wrap`, and the caller raises. summation: the order, the
+    adder tree, the passes and the rest of the walk; the events are 1 accumulator, 2 tree, 4 spill.
+    check=False: the caller knows that no value leaves its range (or asks for `wrap` and not for where), so that any
     order will do. accumulate="int32" is the faster, and right if no exact sum leaves int32, or if
     accumulator_bits <= 32 and check=False.
     Raises ValueError for shapes that do not fit, and where int64 does not hold the exact sums (operands of 32 bits).
@@ -68,6 +77,8 @@ def conv(
             groups=groups,
             accumulator_bits=accumulator_bits,
             overflow=overflow,
+            summation=_with_rows(summation),
+            constant=constant,
             check=check,
             accumulate=accumulate,
             pool=pool,
@@ -76,17 +87,33 @@ def conv(
     images, outputs = x.shape[0], w.shape[0]
     if x.shape[1] != groups * w.shape[1] or outputs % groups:
         raise ValueError(f"groups must split x {x.shape} and w {w.shape} evenly, not {groups!r}")
-    sums = contiguous(np.broadcast_to(per_channel(0 if bias is None else bias), outputs))
+    biases, constants = (
+        contiguous(np.broadcast_to(per_channel(0 if v is None else v), outputs)) for v in (bias, constant)
+    )
     zeros = per_channel(w_zero)
-    x_range, w_range = extremes(x, x_zero), extremes(w, zeros)
-    require_int64(x_range, w_range, prod(w.shape[1:]), sums, accumulator_bits, overflow, check)
+    terms = prod(w.shape[1:])
+    ordered = is_ordered(summation, overflow, check)
+    x_offset, w_offset = factor_offsets(summation, ordered, x_zero, zeros)
+    x_range, w_range = extremes(x, x_offset), extremes(w, w_offset)
+    x_range = min(x_range[0], x_zero - x_offset), max(x_range[1], x_zero - x_offset)  # what padding supplies
+    if check or ordered:
+        corrected = correction_bound(summation, terms, extremes(x, x_zero), extremes(w, zeros), (x_zero, zeros))
+        require_sums_in_int64(
+            x_range, w_range, terms, accumulator_bits, overflow, summation, (biases, constants), corrected
+        )
 
-    ordered = overflow == "saturate" and check
-    dtype = np.int32 if accumulate == "int32" and not ordered else np.int64
-    weights = centre(w, zeros.reshape(-1, 1, 1, 1), dtype).reshape(outputs, -1)
-    shape, phases, plane, offsets = _geometry(x.shape, w.shape, strides, pads, dilations)
+    clamps = only_clamps(summation, overflow)
+    shape, phases, plane, taps = _geometry(x.shape, w.shape, strides, pads, dilations)
+    dtype: type[np.signedinteger[Any]] = np.int32 if accumulate == "int32" and not ordered else np.int64
+    weights = centre(w, w_offset.reshape(-1, 1, 1, 1), np.int64).reshape(outputs, -1)
+    if ordered:
+        index = in_mac_order(summation, w.shape[1:])
+        weights, taps = contiguous(weights[:, index]), contiguous(taps[index])
+        if clamps:
+            dtype = lane_dtype(accumulator_bits, max(map(abs, x_range)) * int(np.abs(weights).max(initial=0)))
+    weights = weights.astype(dtype, copy=False)
     acc = np.empty((images, outputs, *shape), accumulator_dtype(accumulator_bits))
-    over = np.empty(acc.shape if check else (0, 0, 0, 0), np.bool_)
+    over = np.empty(acc.shape if check or ordered else (0, 0, 0, 0), np.uint8)
     if acc.size == 0:
         return acc, over if check else None
 
@@ -95,20 +122,98 @@ def conv(
     image_bytes = x.shape[1] * len(phases) * prod(plane) * np.dtype(centred).itemsize
     at_once = max(1, PASS_BYTES // image_bytes)
     group = (outputs // groups, x.shape[1] // groups * len(phases) * prod(plane))
-    rows = _saturating_rows if ordered else _rows
-    parameters = (offsets, weights, sums, group, plane[1], accumulator_bits, *limits(accumulator_bits, True), check)
+    low, high = limits(accumulator_bits, True)
+    sums = (biases, constants, summation is not None and summation.bias_first)
+    walk = make_walk(summation, accumulator_bits, overflow, w.shape[1], prod(w.shape[2:])) if ordered else None
+    correction = np.zeros((0, 0, 0, 0), np.int64)
+    if ordered and summation is not None and summation.offsets is not None:
+        correction = _correction(x, w, x_zero, zeros, summation.offsets, strides, pads, dilations, groups, pool)
 
     def run_pass(part: slice) -> None:
         images = source[part]
         planes = np.empty((len(images) * x.shape[1], len(phases), *plane), centred)
         lines = images.reshape(-1, *x.shape[2:])
-        pool(lambda start, stop: _spread(lines, x_zero, phases, strides, pads[:2], planes, start, stop), len(planes))
+        pool(
+            lambda start, stop: _spread(
+                lines, x_offset, x_zero - x_offset, phases, strides, pads[:2], planes, start, stop
+            ),
+            len(planes),
+        )
         flat, out, flags = planes.reshape(len(images), -1), acc[part], over[part]
-        pool(lambda start, stop: rows(flat, *parameters, out, flags, start, stop), len(images) * outputs)
+        count = len(images) * outputs
+        if walk is None:
+            total = biases + constants
+            rule = (accumulator_bits, low, high, overflow == "saturate")
+            pool(
+                lambda start, stop: _rows(
+                    flat, taps, weights, total, group, plane[1], rule, check, out, flags, start, stop
+                ),
+                count,
+            )
+        elif clamps:
+            pool(
+                lambda start, stop: _saturating_rows(
+                    flat, taps, weights, sums, group, plane[1], low, high, out, flags, start, stop
+                ),
+                count,
+            )
+        else:
+            own = correction[part]
+            pool(
+                lambda start, stop: _ordered_rows(
+                    flat, taps, weights, biases, constants, own, walk, group, plane[1], out, flags, start, stop
+                ),
+                count,
+            )
 
     for first in range(0, images, at_once):
         run_pass(slice(first, first + at_once))
     return acc, over if check else None
+
+
+def _with_rows(summation: Any) -> Any:
+    """The summation of a kernel with one row more, for one that has columns only."""
+    if summation is None or summation.order is None:
+        return summation
+    order = tuple(2 * axis for axis in summation.order)  # 0 the channels, 1 the columns, which become axis 2
+    return replace(summation, order=(*order, 1))
+
+
+def _correction(
+    x: Array,
+    w: Array,
+    x_zero: int,
+    w_zero: Array,
+    offsets: tuple[int, int],
+    strides: tuple[int, ...],
+    pads: tuple[int, ...],
+    dilations: tuple[int, ...],
+    groups: int,
+    pool: Sharing,
+) -> Array:
+    """sum (x - x_zero)(w - w_zero) - sum (x - x_offset)(w - w_offset), int64[N, O, H, W]; padding is the code x_zero.
+
+    = -dw[o] * (sum of x - x_zero over the window) - dx * (sum of w - w_zero) - terms * dx * dw[o], d = zero - offset.
+    """
+    dx, dw = x_zero - offsets[0], np.broadcast_to(w_zero, len(w)) - offsets[1]
+    ones = np.ones((groups, *w.shape[1:]), np.int8)
+    windows, _ = conv(
+        x,
+        ones,
+        x_zero=x_zero,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        groups=groups,
+        accumulator_bits=64,
+        overflow="wrap",
+        check=False,
+        pool=pool,
+    )
+    centred = w.astype(np.int64) - w_zero.reshape(-1, 1, 1, 1)
+    fixed = dx * centred.reshape(len(w), -1).sum(axis=1) + prod(w.shape[1:]) * dx * dw
+    wide = np.repeat(windows, len(w) // groups, axis=1)
+    return contiguous(-dw.reshape(-1, 1, 1) * wide - fixed.reshape(-1, 1, 1))
 
 
 def _geometry(
@@ -148,15 +253,25 @@ def _geometry(
 
 
 @kernel
-def _spread(x: Any, zero: Any, phases: Any, strides: Any, pads: Any, planes: Any, start: Any, stop: Any) -> None:
-    """planes[r, p, i, j] = x[r, i*stride + phase - pad, …] - zero, and 0 outside the image."""
+def _spread(
+    x: Any,
+    zero: Any,
+    outside: Any,
+    phases: Any,
+    strides: Any,
+    pads: Any,
+    planes: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """planes[r, p, i, j] = x[r, i*stride + phase - pad, …] - zero, and `outside` outside the image."""
     height, width = x.shape[1], x.shape[2]
     for row in range(start, stop):
         for p in range(phases.shape[0]):
             left = phases[p, 1] - pads[1]
             for i in range(planes.shape[2]):
                 line = planes[row, p, i]
-                line[:] = 0
+                line[:] = outside
                 y = i * strides[0] + phases[p, 0] - pads[0]
                 if 0 <= y < height:
                     first = max(0, -(left // strides[1]))
@@ -173,9 +288,7 @@ def _rows(
     bias: Any,
     group: Any,
     pitch: Any,
-    bits: Any,
-    low: Any,
-    high: Any,
+    rule: Any,
     check: Any,
     out: Any,
     over: Any,
@@ -184,6 +297,7 @@ def _rows(
 ) -> None:
     """Rows [start, stop) of the [N * O] output planes; sums in any order, modulo 2**32 or 2**64."""
     outputs, height, width = out.shape[1], out.shape[2], out.shape[3]
+    bits, low, high, saturates = rule
     lines = min(height, max(1, TILE // pitch))
     sums = np.empty((lines - 1) * pitch + width, weights.dtype)
     for row in range(start, stop):
@@ -197,7 +311,7 @@ def _rows(
             for y in range(count):
                 for x in range(width):
                     total = np.int64(acc[y * pitch + x]) + bias[o]
-                    out[n, o, top + y, x] = wrap(total, bits)
+                    out[n, o, top + y, x] = clamp(total, low, high) if saturates else wrap(total, bits)
                     if check:
                         over[n, o, top + y, x] = total < low or total > high
 
@@ -207,35 +321,83 @@ def _saturating_rows(
     planes: Any,
     offsets: Any,
     weights: Any,
-    bias: Any,
+    added: Any,
     group: Any,
     pitch: Any,
-    bits: Any,
     low: Any,
     high: Any,
-    check: Any,
     out: Any,
     over: Any,
     start: Any,
     stop: Any,
 ) -> None:
-    """Rows [start, stop) of the [N * O] output planes; each sum clamped, taps in order, the bias last."""
+    """Rows [start, stop) of the [N * O] output planes; each sum clamped, in the order of offsets and weights."""
+    bias, constant, bias_first = added
     outputs, height, width = out.shape[1], out.shape[2], out.shape[3]
     lines = min(height, max(1, TILE // pitch))
-    sums = np.empty((lines - 1) * pitch + width, np.int64)
-    flags = np.empty(sums.shape[0], np.bool_)
+    sums = np.empty((lines - 1) * pitch + width, weights.dtype)
+    moved = np.empty_like(sums)
     for row in range(start, stop):
         n, o = row // outputs, row % outputs
         base = o // group[0] * group[1]
+        before = clamp(bias[o], low, high) if bias_first else np.int64(0)
+        late = np.int64(0) if bias_first else bias[o]
+        clamped_before = bias_first and before != bias[o]
         for top in range(0, height, lines):
             count = min(lines, height - top)
-            acc, clamped = sums[: (count - 1) * pitch + width], flags[: (count - 1) * pitch + width]
-            acc[:] = 0
-            clamped[:] = False
-            add_rows_saturating(acc, clamped, planes[n, base + top * pitch :], offsets, weights[o], low, high)
+            acc, flags = sums[: (count - 1) * pitch + width], moved[: (count - 1) * pitch + width]
+            acc[:] = before
+            flags[:] = 0
+            add_rows_saturating(acc, flags, planes[n, base + top * pitch :], offsets, weights[o], low, high)
             for y in range(count):
                 for x in range(width):
-                    total = acc[y * pitch + x] + bias[o]
+                    total = np.int64(acc[y * pitch + x]) + late
                     value = clamp(total, low, high)
+                    last = clamp(value + constant[o], low, high)
+                    changed = value != total or last != value + constant[o]
+                    out[n, o, top + y, x] = last
+                    over[n, o, top + y, x] = flags[y * pitch + x] != 0 or changed or clamped_before
+
+
+@kernel
+def _ordered_rows(
+    planes: Any,
+    offsets: Any,
+    weights: Any,
+    bias: Any,
+    constant: Any,
+    correction: Any,
+    walk: Any,
+    group: Any,
+    pitch: Any,
+    out: Any,
+    over: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """Rows [start, stop) of the [N * O] output planes; the whole walk, in int64."""
+    outputs, height, width = out.shape[1], out.shape[2], out.shape[3]
+    lines = min(height, max(1, TILE // pitch))
+    sums = np.empty((lines - 1) * pitch + width, np.int64)
+    flags = np.empty(sums.shape[0], np.uint8)
+    nodes = np.empty((walk.width, sums.shape[0]), np.int64)
+    corrected = correction.size > 0
+    for row in range(start, stop):
+        n, o = row // outputs, row % outputs
+        base = o // group[0] * group[1]
+        before = np.int64(0)
+        if walk.first:
+            before = hold(bias[o], walk.holds[0]) if walk.each else bias[o]
+        for top in range(0, height, lines):
+            count = min(lines, height - top)
+            acc, events = sums[: (count - 1) * pitch + width], flags[: (count - 1) * pitch + width]
+            acc[:] = before
+            events[:] = ACCUMULATOR if walk.first and before != bias[o] else 0
+            walk_rows(acc, events, planes[n, base + top * pitch :], offsets, weights[o], walk, nodes)
+            for y in range(count):
+                for x in range(width):
+                    at = y * pitch + x
+                    rest = correction[n, o, top + y, x] if corrected else np.int64(0)
+                    value, event = finish(acc[at], events[at], corrected, rest, bias[o], constant[o], walk)
                     out[n, o, top + y, x] = value
-                    over[n, o, top + y, x] = clamped[y * pitch + x] or value != total
+                    over[n, o, top + y, x] = event

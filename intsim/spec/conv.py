@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +12,10 @@ import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
 from intsim.spec import checks
-from intsim.spec.accumulate import Booleans, accumulate, carrier, largest_sum, magnitude
+from intsim.spec.accumulate import Events, Terms, accumulate, carrier, largest_sum, magnitude
 from intsim.spec.integers import INT64, Integers, along, as_integers, multiply, result, subtract
 from intsim.spec.windows import LONGEST, Windows, windows
+from intsim.summation import PLAIN, Summation
 
 
 def conv(
@@ -28,18 +31,23 @@ def conv(
     groups: int,
     accumulator_bits: int,
     overflow: str,
-) -> tuple[Integers, Booleans]:
-    """Accumulators and where they overflowed.
+    summation: Summation | None = None,
+    constant: npt.ArrayLike = 0,
+) -> tuple[Integers, Events]:
+    """Accumulators and what could not hold a value on the way to each.
 
-    acc[n, m, p] = bias[m] + sum over c, k of (x[n, c, p * stride + k * dilation] - x_zero) * (w[m, c, k] - w_zero[m])
+    acc[n, m, p] = bias[m] + constant[m]
+                 + sum over c, k of (x[n, c, p * stride + k * dilation] - x_zero) * (w[m, c, k] - w_zero[m])
 
     x: int[N, C, *spatial]; padding supplies x_zero (so it contributes 0). w: int[M, C / groups, *kernel]; output
     channel m reads the input channels of group m // (M / groups). w_zero: int or [M]; bias: None, int or [M], in
-    units of the accumulator. pads: before each spatial axis, then after each.
-    accumulator_bits: 1 to 64, signed; overflow: `wrap` (modulo 2**bits), `saturate` (clamped after each addition,
-    in MAC order: channel, row, column, bias last), `trap` (AccumulatorOverflow if the exact sum does not fit).
-    Returns i64[N, M, *output] and bool of that shape: where the exact sum was outside (wrap) or an addition was
-    clamped (saturate). Raises OutOfDomain, AccumulatorOverflow.
+    units of the accumulator; constant: int or [M], added last of all (the rounding constant, where the accumulator's
+    adder adds it). pads: before each spatial axis, then after each.
+    accumulator_bits: 1 to 64, signed; overflow: `wrap` (modulo 2**bits), `saturate` (clamped), `trap`
+    (AccumulatorOverflow if a sum does not fit). summation: order, adder tree, passes, offsets: spec/accumulate.py has
+    the walk; None: one product at a time (channel, row, column), clamped after each addition, the bias last.
+    Returns i64[N, M, *output] and u8 of that shape: the bits of intsim.summation.EVENTS, 0 where all was held: the
+    exact sum (wrap), each partial sum (saturate). Raises OutOfDomain, AccumulatorOverflow.
     Source: paper section "DiffQuant", (19); ONNX's Conv.
     """
     x, w = as_integers(x, "x"), as_integers(w, "w")
@@ -50,20 +58,41 @@ def conv(
         raise OutOfDomain(f"groups must split x {x.shape} and w {w.shape} evenly, not {groups!r}")
     layout = windows(x.shape[2:], w.shape[2:], strides, dilations, pads)
     outputs = (1, w.shape[0], *layout.output)
-    x = subtract(x, result(checks.integer(x_zero, *INT64, "x_zero")))
-    w = subtract(w, checks.channelwise(w_zero, 0, w.shape, *INT64, "w_zero"))
-    padded = layout.padded(x, 0)
+    s = PLAIN if summation is None else summation
+    order = tuple(range(w.ndim - 1)) if s.order is None else s.order
+    if len(order) != w.ndim - 1:
+        raise OutOfDomain(f"order must name the {w.ndim - 1} axes of a kernel, not {order!r}")
+    x_zero = checks.integer(x_zero, *INT64, "x_zero")
+    w_zeros = checks.channelwise(w_zero, 0, w.shape, *INT64, "w_zero")
+    x_offset, w_offset = (x_zero, w_zeros) if s.offsets is None else (s.offsets[0], result(s.offsets[1]))
+    padded = layout.padded(subtract(x, result(x_offset)), x_zero - x_offset)  # the factors as they are multiplied
+    factors = subtract(w, w_offset)
     offset = along(as_integers(0 if bias is None else bias, "bias"), 1, outputs, "bias")
-    largest = magnitude(x) * largest_sum(w, tuple(range(1, w.ndim))) + magnitude(offset)
+    last = along(as_integers(constant, "constant"), 1, outputs, "constant")
 
-    def total() -> Integers:
-        return result(_sum(padded, w, layout, groups, carrier(largest)) + offset)
+    centred_x, centred_w = layout.padded(subtract(x, result(x_zero)), 0), subtract(w, w_zeros)
+    axes = tuple(range(1, w.ndim))
+    products = max(magnitude(a) * largest_sum(b, axes) for a, b in ((padded, factors), (centred_x, centred_w)))
+    largest = 3 * products + magnitude(offset) + magnitude(last)  # products, and a correction of twice as much
+    if s.offsets is None:
+        largest = products + magnitude(offset) + magnitude(last)
 
-    def addends() -> Iterator[Integers]:
-        yield from _products(padded, w, layout, groups)
-        yield offset
+    def exact() -> Integers:
+        return _sum(centred_x, centred_w, layout, groups, carrier(largest))
 
-    return accumulate(total, addends, largest, accumulator_bits, overflow)
+    correction = None
+    if s.offsets is not None:
+        correction = subtract(exact(), _sum(padded, factors, layout, groups, carrier(largest)))
+    terms = Terms(
+        (len(x), w.shape[0], *layout.output),
+        [functools.partial(_products, padded, factors, layout, groups, order, block) for block in s.blocks(w.shape[1])],
+        correction,
+        offset,
+        last,
+        lambda: result(exact() + offset + last),
+        largest,
+    )
+    return accumulate(terms, accumulator_bits, overflow, summation)
 
 
 def _sum(x: Integers, w: Integers, layout: Windows, groups: int, dtype: np.dtype[Any]) -> Integers:
@@ -80,10 +109,14 @@ def _sum(x: Integers, w: Integers, layout: Windows, groups: int, dtype: np.dtype
     return acc.astype(np.int64) if dtype == np.float64 else acc
 
 
-def _products(x: Integers, w: Integers, layout: Windows, groups: int) -> Iterator[Integers]:
-    """The products in MAC order, each [N, M, *output]: channel by channel, row by row, column by column."""
+def _products(
+    x: Integers, w: Integers, layout: Windows, groups: int, order: tuple[int, ...], block: tuple[int, int]
+) -> Iterator[Integers]:
+    """The products of a pass over the channels of a block, in MAC order, each [N, M, *output]."""
     reads = np.arange(len(w)) // (len(w) // groups) * w.shape[1]
-    for channel in range(w.shape[1]):
-        for position, tap in layout.taps(x[:, reads + channel]):
-            weights: tuple[Any, ...] = (slice(None), channel, *position)
-            yield multiply(tap, w[weights].reshape(-1, *[1] * len(position)))
+    ranges = [range(*block), *map(range, w.shape[2:])]
+    for walked in itertools.product(*(ranges[axis] for axis in order)):
+        channel, *position = (walked[order.index(axis)] for axis in range(len(order)))
+        weights: tuple[Any, ...] = (slice(None), channel, *position)
+        tap = layout.tap(x[:, reads + channel], tuple(position))
+        yield multiply(tap, w[weights].reshape(-1, *[1] * len(position)))

@@ -44,10 +44,14 @@ class Windows:
     def taps(self, padded: npt.NDArray[Any]) -> Iterator[tuple[tuple[int, ...], npt.NDArray[Any]]]:
         """For each kernel position, row by row: the position, and that element of every window, [..., *output]."""
         for position in itertools.product(*(range(k) for k in self.kernel)):
-            starts = [p * d for p, d in zip(position, self.dilations, strict=True)]
-            ends = [b + (o - 1) * s + 1 for b, o, s in zip(starts, self.output, self.strides, strict=True)]
-            cut: tuple[Any, ...] = (..., *map(slice, starts, ends, self.strides))
-            yield position, padded[cut]
+            yield position, self.tap(padded, position)
+
+    def tap(self, padded: npt.NDArray[Any], position: tuple[int, ...]) -> npt.NDArray[Any]:
+        """The element of every window at one kernel position, [..., *output]."""
+        starts = [p * d for p, d in zip(position, self.dilations, strict=True)]
+        ends = [b + (o - 1) * s + 1 for b, o, s in zip(starts, self.output, self.strides, strict=True)]
+        cut: tuple[Any, ...] = (..., *map(slice, starts, ends, self.strides))
+        return padded[cut]
 
     def counts(self, include_pad: bool) -> npt.NDArray[np.int64]:
         """int64[*output]: how many elements of each window lie in the image, with include_pad in it or its padding.

@@ -14,7 +14,7 @@ from intsim.kernels.parallel import Pool
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-MACS = ("conv", "matmul")
+MACS = ("conv", "matmul", "post_conv", "post_matmul")
 
 
 def kernel_of(op: str) -> Callable[..., Any]:
@@ -41,7 +41,7 @@ def assert_same(op: str, *xs: Any, under_test: Any = None, **parameters: Any) ->
     if op in MACS:
         acc, overflowed = kernel(*xs, **parameters, check=False)
         assert overflowed is None
-        if parameters["overflow"] == "wrap":
+        if parameters["overflow"] == "wrap" and parameters.get("summation") is None:
             check(op, (acc, expected[1]), expected, parameters)
 
 
@@ -51,7 +51,7 @@ def check(op: str, result: Any, expected: Any, parameters: dict[str, Any]) -> No
         for got, want in zip(result, expected, strict=True):
             assert_equal(got, want)
         assert result[0].dtype == storage_dtype(max(parameters["accumulator_bits"], 32), True)
-        assert result[1].dtype == np.bool_
+        assert result[1].dtype == np.uint8
         return
     assert_equal(result, expected)
     if "bits" in parameters:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from intsim.summation import Summation
 from tests.kernels.compare import Array, assert_same, codes, f32
 from tests.kernels.mutate import mutant
 
@@ -35,6 +36,32 @@ CONV: dict[str, Any] = {
 }
 MATMUL: dict[str, Any] = {"a_zero": 3, "b_zero": np.array([1, 2, 3, 4]), "accumulator_bits": 14, "overflow": "wrap"}
 SATURATING = {"overflow": "saturate"}
+EACH: dict[str, Any] = {
+    "overflow": "saturate",
+    "constant": 37,
+    "bias": np.array([9000, -9000, 20000, 0]),
+    "summation": Summation(
+        order=(2, 0, 1),
+        lanes=3,
+        tree_bits=14,
+        tree_overflow="saturate",
+        channels_per_pass=1,
+        spill_bits=9,
+        spill_shift=5,
+        bias_first=True,
+        offsets=(-1, 2),
+    ),
+}
+AT_END: dict[str, Any] = {
+    "overflow": "saturate",
+    "accumulator_bits": 13,
+    "summation": Summation(clamp="end", channels_per_pass=1, spill_bits=12, spill_shift=1, offsets=(60, 0)),
+}
+MATMUL_EACH: dict[str, Any] = {
+    "overflow": "saturate",
+    "bias": np.array([5, -600, 20000, 0]),
+    "summation": Summation(channels_per_pass=2, spill_bits=9, spill_shift=5, bias_first=True, offsets=(-1, 2)),
+}
 
 CASES: dict[str, tuple[tuple[Array, ...], dict[str, Any]]] = {
     "conv": ((SQUARE, codes(RNG, np.int8, (4, 2, 3, 2))), CONV),
@@ -95,29 +122,53 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("reduce_mean", {}, "reduce_mean", "np.int64(x[row, i]) - x_zero", "np.int64(x[row, i])"),
     ("reduce_mean", {"axes": (1, 2)}, "reduce_mean", "x.transpose(*kept, *axes)", "x.transpose(*axes, *kept)"),
     # the accumulator: wrap for saturate and the other way round, a wrong width, order, bias, zero points
-    ("conv", SATURATING, "mac", "acc[i] = clamp(total, low, high)", "acc[i] = total"),
-    ("conv", SATURATING, "conv", 'ordered = overflow == "saturate" and check', "ordered = False"),
-    ("conv", {}, "conv", 'ordered = overflow == "saturate" and check', "ordered = True"),
-    ("conv", SATURATING, "mac", "clamped[i] |= acc[i] != total", "clamped[i] = acc[i] != total"),
+    ("conv", SATURATING, "mac", "acc0 = clamp(sum0, least, most)", "acc0 = sum0"),
+    ("conv", SATURATING, "walk", 'return check and overflow == "saturate"', "return False"),
+    ("conv", SATURATING, "mac", "moved[i] |= (sum0", "moved[i] = (sum0"),
     ("conv", {}, "conv", "wrap(total, bits)", "min(max(total, low), high)"),
     ("conv", {}, "saturate", "np.int64(64) - bits", "np.int64(63) - bits"),
     ("conv", {}, "conv", "total < low or total > high", "total > high"),
     ("conv", {}, "conv", "np.int64(acc[y * pitch + x]) + bias[o]", "np.int64(acc[y * pitch + x])"),
-    ("conv", {}, "conv", "centre(w, zeros.reshape(-1, 1, 1, 1), dtype)", "centre(w, 0, dtype)"),
+    ("conv", {}, "conv", "centre(w, w_offset.reshape(-1, 1, 1, 1), np.int64)", "centre(w, 0, np.int64)"),
     ("conv", {}, "conv", "left + j * strides[1]]) - zero", "left + j * strides[1]])"),
     # the geometry: a pad shifted by one, padding that supplies the code 0, swapped axes, the wrong group
     ("conv", {}, "conv", "phases[p, 0] - pads[0]", "phases[p, 0] - pads[0] - 1"),
     ("conv", {}, "conv", "left = phases[p, 1] - pads[1]", "left = phases[p, 1] - pads[1] + 1"),
-    ("conv", {}, "conv", "line[:] = 0", "line[:] = -zero"),
+    ("conv", {}, "conv", "line[:] = outside", "line[:] = -zero"),
     ("conv", {}, "conv", "y = i * strides[0]", "y = i * strides[1]"),
     ("conv", {}, "conv", "for i in range(w[2]) for j in range(w[3])]", "for j in range(w[3]) for i in range(w[2])]"),
     ("conv", {}, "conv", "i * dilations[0], j * dilations[1]", "i * dilations[1], j * dilations[0]"),
     ("conv", {}, "conv", "(outputs // groups, x.shape[1]", "(outputs, x.shape[1]"),
     ("conv", {}, "mac", "+ w2 * x2[i] + w3 * x3[i]", "+ w2 * x2[i] + w3 * x2[i]"),
-    ("matmul", {}, "mac", "for k in range(whole, weights.shape[0])", "for k in range(whole + 1, weights.shape[0])"),
-    ("matmul", {}, "matmul", "weights = centre(a, a_zero, dtype)", "weights = centre(a, 0, dtype)"),
+    ("matmul", {}, "mac", "acc[i] += w0 * x0[i]\n\n", "acc[i] += w0 * x0[0]\n\n"),
+    ("matmul", {}, "matmul", "weights = centre(a, a_offset, dtype)", "weights = centre(a, 0, dtype)"),
     ("matmul", {}, "matmul", "np.arange(terms, dtype=np.int64) * columns", "np.arange(terms, dtype=np.int64)"),
-    ("matmul", SATURATING, "mac", "for k in range(weights.shape[0]):", "for k in range(weights.shape[0] - 1, -1, -1):"),
+    ("matmul", SATURATING, "mac", "total = lane(acc[i] + lane(w0 * x0[i]))", "total = lane(acc[i] - lane(w0 * x0[i]))"),
+    ("matmul", SATURATING, "mac", "moved[i] |= total ^ acc[i]", "moved[i] = total ^ acc[i]"),
+    ("matmul", {**SATURATING, "bias": 60000, "accumulator_bits": 17}, "matmul", "value != total or last", "last"),
+    # the walk: order, tree, spills, correction, bias and constant
+    ("conv", EACH, "walk", "blocks = [index[c : c + size].transpose(order)", "blocks = [index[c : c + size]"),
+    ("conv", EACH, "walk", "range(0, lengths[0], size)", "range(0, lengths[0], size + 1)"),
+    ("conv", EACH, "walk", "min(walk.lanes, walk.ends[number] - k)", "walk.lanes - 1"),
+    ("conv", EACH, "walk", "node = hold(total, walk.holds[1]) if walk.tree else total", "node = total"),
+    ("conv", EACH, "walk", "nodes[2 * j, i] + nodes[2 * j + 1, i]", "nodes[j, i] + nodes[count + j, i]"),
+    ("conv", EACH, "walk", "events[i] |= TREE", "events[i] |= SPILL"),
+    ("conv", EACH, "walk", "events[i] |= SPILL", "events[i] |= TREE"),
+    ("conv", EACH, "walk", "shift_right(held, shift, always, negative, odd)", "held >> shift"),
+    ("conv", EACH, "walk", "spilled = hold(rounded, walk.holds[2])", "spilled = rounded"),
+    ("conv", EACH, "walk", "back = spilled << shift", "back = spilled << (shift - 1)"),
+    ("conv", EACH, "walk", "acc[i] = hold(total, walk.holds[0]) if walk.each else total", "acc[i] = total"),
+    ("conv", EACH, "walk", "total = held if walk.first else held + bias", "total = held + bias"),
+    ("conv", EACH, "walk", "total = held + constant", "total = held"),
+    ("conv", EACH, "walk", "total = held + correction", "total = held"),
+    ("conv", EACH, "conv", "+ prod(w.shape[1:]) * dx * dw", ""),
+    ("conv", EACH, "conv", "acc[:] = before\n            events", "acc[:] = 0\n            events"),
+    ("conv", AT_END, "walk", "held = hold(acc[i], walk.holds[0])", "held = acc[i]"),
+    ("conv", AT_END, "walk", "held = hold(acc, walk.holds[0])", "held = acc"),
+    ("conv", {**SATURATING, "summation": Summation(clamp="end")}, "walk", 'summation.clamp == "product")', "True)"),
+    ("matmul", MATMUL_EACH, "matmul", "- b.shape[-2] * da * db", ""),
+    ("matmul", MATMUL_EACH, "matmul", "acc[j] = before", "acc[j] = 0"),
+    ("matmul", MATMUL_EACH, "walk", "np.array(ends, np.int64)", "np.array(ends[-1:], np.int64)"),
     ("max_pool", {}, "max_pool", "left = k * dilations[1] - begins[1]", "left = k * dilations[1] - begins[1] - 1"),
     ("max_pool", {}, "max_pool", "- begins[0]", "- begins[1]"),
     ("max_pool", {}, "max_pool", "np.iinfo(x.dtype).min", "-1"),
