@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from intsim.spec.add import add
 from intsim.spec.add_float32 import add_float32
+from intsim.spec.add_quotient import add_quotient
 from intsim.spec.average_pool import average_pool
 from intsim.spec.average_pool_float32 import average_pool_float32
+from intsim.spec.average_pool_quotient import average_pool_quotient
 from intsim.spec.clip import clip
 from intsim.spec.concat import concat
 from intsim.spec.constant import constant
@@ -23,11 +25,16 @@ from intsim.spec.max_pool import max_pool
 from intsim.spec.mul import mul
 from intsim.spec.mul_float32 import mul_float32
 from intsim.spec.pad import pad
+from intsim.spec.post_conv import post_conv
+from intsim.spec.post_matmul import post_matmul
+from intsim.spec.post_table import post_table
 from intsim.spec.quantize import quantize
 from intsim.spec.quantize_float32 import quantize_float32
 from intsim.spec.quantize_qonnx import quantize_qonnx
 from intsim.spec.reduce_mean import reduce_mean
 from intsim.spec.reduce_mean_float32 import reduce_mean_float32
+from intsim.spec.reduce_mean_xnnpack import reduce_mean_xnnpack
+from intsim.spec.reduce_sum import reduce_sum
 from intsim.spec.requantize import requantize
 from intsim.spec.requantize_cmsis_nn import requantize_cmsis_nn
 from intsim.spec.requantize_cmsis_nn_single import requantize_cmsis_nn_single
@@ -39,6 +46,7 @@ from intsim.spec.requantize_nngen import requantize_nngen
 from intsim.spec.requantize_nvdla import requantize_nvdla
 from intsim.spec.requantize_onnx_reference import requantize_onnx_reference
 from intsim.spec.requantize_pulp import requantize_pulp
+from intsim.spec.requantize_quotient import requantize_quotient
 from intsim.spec.requantize_tflite import requantize_tflite
 from intsim.spec.requantize_tflite_float64 import requantize_tflite_float64
 from intsim.spec.requantize_tflite_int64 import requantize_tflite_int64
@@ -60,8 +68,10 @@ from intsim.spec.unsqueeze import unsqueeze
 __all__ = [
     "add",
     "add_float32",
+    "add_quotient",
     "average_pool",
     "average_pool_float32",
+    "average_pool_quotient",
     "clip",
     "concat",
     "constant",
@@ -76,11 +86,16 @@ __all__ = [
     "mul",
     "mul_float32",
     "pad",
+    "post_conv",
+    "post_matmul",
+    "post_table",
     "quantize",
     "quantize_float32",
     "quantize_qonnx",
     "reduce_mean",
     "reduce_mean_float32",
+    "reduce_mean_xnnpack",
+    "reduce_sum",
     "requantize",
     "requantize_cmsis_nn",
     "requantize_cmsis_nn_single",
@@ -92,6 +107,7 @@ __all__ = [
     "requantize_nvdla",
     "requantize_onnx_reference",
     "requantize_pulp",
+    "requantize_quotient",
     "requantize_tflite",
     "requantize_tflite_float64",
     "requantize_tflite_int64",

@@ -17,7 +17,8 @@ from tests.kernels.compare import MACS, kernel_of, spec_of
 KERNELS, SPEC = (Path(package.__path__[0]) for package in (intsim.kernels, intsim.spec))
 HELPERS = {"layout", "mac", "parallel", "rounding", "saturate", "fma", "walk", "windows", "gemmlowp", "multiplied"}
 OPS = sorted(p.stem for p in KERNELS.glob("*.py") if not p.stem.startswith("_") and p.stem not in HELPERS)
-SPEC_ONLY = {"accumulate", "island", "post_table"}  # a helper; float arithmetic of the target in NumPy, which has no kernel; a parameter of layers
+# a helper; float arithmetic of the target in NumPy, which has no kernel; what makes a parameter of layers
+SPEC_ONLY = {"accumulate", "island", "post_table"}
 
 
 def test_every_op_of_the_spec_has_a_kernel() -> None:
