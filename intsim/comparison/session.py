@@ -14,7 +14,7 @@ from intsim.comparison.causes import ACCUMULATORS, TIE, name_causes, other_tie_r
 from intsim.comparison.comparison import Comparison
 from intsim.comparison.differences import TensorDifference
 from intsim.comparison.peers import Peer, open_peer
-from intsim.comparison.peers.peer import all_codes
+from intsim.comparison.peers.peer import all_codes, coded_tensors, taps_of_codes
 from intsim.errors import UnusableInput
 from intsim.lowering.lowered import Lowered
 from intsim.result import Result
@@ -105,7 +105,7 @@ class _Session:
         if differing:
             self._explain(differing, theirs, ours, chunk)
         # What was given may hide what this model would have decided.
-        plain = self._run(self.model, chunk, {}, taps=()) if given else result
+        plain = self._run(self.model, chunk, {}, tapped=False) if given else result
         self._decide(found, plain)
 
     def _explain(
@@ -132,8 +132,10 @@ class _Session:
         model: Model,
         chunk: Mapping[str, Array],
         given: Mapping[str, Array],
-        taps: Sequence[str] = ("codes",),
+        *,
+        tapped: bool = True,
     ) -> Result:
+        taps = taps_of_codes(model.lowered) if tapped else ()
         return model.run(chunk, taps=taps, threads=self.threads, override=given)
 
     def _decide(self, theirs: Mapping[str, Array], result: Result) -> None:
@@ -179,16 +181,6 @@ class _Session:
             tuple(self.resumed),
             accuracy,
         )
-
-
-def coded_tensors(lowered: Lowered) -> list[str]:
-    """The quantized tensors that a peer can have, in topological order: no constants, no steps inside a layer."""
-    made = [name for layer in lowered.layers if layer.op != "constant" for name in layer.outputs]
-    return [
-        name
-        for name in dict.fromkeys([*lowered.inputs.values(), *made])
-        if name in lowered.graph.values and lowered.values[name] is not None
-    ]
 
 
 def real_in_file(lowered: Lowered) -> frozenset[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.graph import Graph
+from intsim.lowering.lowered import Lowered
 from intsim.result import Result
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +24,22 @@ class Peer(Protocol):
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> Mapping[str, Array]:
         """Codes (integer dtypes) and reals by ONNX tensor name for one chunk of the inputs, from first_image on."""
         ...
+
+
+def coded_tensors(lowered: Lowered) -> list[str]:
+    """The quantized tensors that a peer can have, in topological order: no constants, no steps inside a layer."""
+    made = [name for layer in lowered.layers if layer.op != "constant" for name in layer.outputs]
+    return [
+        name
+        for name in dict.fromkeys([*lowered.inputs.values(), *made])
+        if name in lowered.graph.values and lowered.values[name] is not None
+    ]
+
+
+def taps_of_codes(lowered: Lowered) -> list[str]:
+    """The taps for the codes of all coded_tensors; a `#` in a name keeps it out of patterns, so it is asked for."""
+    names = coded_tensors(lowered)
+    return [*(["codes"] if any("#" not in name for name in names) else []), *(f"codes@{n}" for n in names if "#" in n)]
 
 
 def all_codes(result: Result) -> dict[str, Array]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.comparison.peers.peer import all_tensors
+from intsim.comparison.peers.peer import all_tensors, taps_of_codes
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -26,7 +26,7 @@ class SpecPeer:
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
         """The codes of every tensor, and the outputs."""
-        return all_tensors(self.model.run(inputs, taps=["codes"], engine="spec"))
+        return all_tensors(self.model.run(inputs, taps=taps_of_codes(self.model.lowered), engine="spec"))
 
 
 def open_peer(model: Model, argument: str, threads: int | None) -> SpecPeer:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.comparison.peers.peer import all_tensors
+from intsim.comparison.peers.peer import all_tensors, taps_of_codes
 from intsim.target import find_target
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class TargetPeer:
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
         """The codes of every tensor, and the outputs."""
-        return all_tensors(self.model.run(inputs, taps=["codes"], threads=self.threads))
+        return all_tensors(self.model.run(inputs, taps=taps_of_codes(self.model.lowered), threads=self.threads))
 
 
 def open_peer(model: Model, argument: str, threads: int | None) -> TargetPeer:
