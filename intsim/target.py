@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from intsim.accumulator import Accumulator
 from intsim.errors import UnusableInput
 from intsim.formats import OVERFLOWS, ROUNDINGS
 
@@ -17,8 +18,8 @@ REQUANTIZERS = ("shift", "float32")
 
 
 @dataclass(frozen=True)
-class Target:
-    """The arithmetic of one machine; each field is a fact about it.
+class Target(Accumulator):
+    """The arithmetic of one machine; each field is a fact about it. Those of the accumulator: intsim/accumulator.py.
 
     requantizer: one of REQUANTIZERS. rounding: the tie rule of every requantization and of reals entering.
     accumulator_bits: the accumulator's width A; None means N_x + N_w + headroom bits.
@@ -51,6 +52,7 @@ class Target:
             )
         if not 0 <= self.headroom <= 48:
             raise UnusableInput(f"target {self.name!r}: headroom must be 0 to 48, not {self.headroom!r}")
+        self.check_accumulator(self.name, self.requantizer, self.rounding)
         changeable = {f.name for f in fields(self)} - {"name", "overrides"}
         for _, key, _ in self.overrides:
             if key not in changeable:

@@ -9,6 +9,7 @@ import numpy as np
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
+from intsim.lowering import accumulator as accumulators
 from intsim.lowering import onnxruntime, shift
 from intsim.lowering.builder import Builder, channels, codes_of
 from intsim.lowering.clamps import Clamp
@@ -42,7 +43,7 @@ def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
         e_t = shift.exponents(unit)
         parameters = {
             "shift": shift.scalar_or_array(shift.exponent(y, clamp.output, node) - e_t),
-            "rounding": target.rounding,
+            "rounding": accumulators.rounding_of(target),
         }
         op = "requantize"
     emit_clamped(builder, node, clamp, y, op, (accumulator,), axis=axis, **parameters, **codes_of(y))
@@ -67,6 +68,8 @@ def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Fo
         "bias": bias(builder, node, unit),
         "accumulator_bits": bits,
         "overflow": target.overflow,
+        **accumulators.summation_of(target, node, x, len(builder.graph.values[node.inputs[1]].shape)),
+        **accumulators.constant_of(target, node, unit, builder.graph.format(output), output),
     }
     first = builder.operand(node.inputs[0], node)
     weights = builder.graph.constants.get(node.inputs[1])
@@ -110,7 +113,8 @@ def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype
         return onnxruntime.bias_codes(values, format, unit)
     e_t = shift.exponents(unit)
     if format is None:
-        return shift.quantized_bias(values, e_t)
+        return accumulators.quantized_bias(values, e_t, target)
+    accumulators.check_bias(values, node, target)
     beta = np.float32(node.attributes.get("beta", 1.0))
     if beta != 1.0:
         raise UnsupportedOp(f"node {node.name!r} (Gemm): beta must be 1.0, not {float(beta)!r}")
