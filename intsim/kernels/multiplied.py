@@ -51,21 +51,21 @@ def run(
     """The codes, in the smallest dtype of so many bits and acc's shape: loop(rows, *parameters, low, high, out, ...).
 
     The loop takes acc as [rows, inner] and each parameter as [channels]; row r has the parameters r % channels. With
-    `refused`, it also gets int64[rows] for the first element of each row that is outside its domain, -1 for none; what
-    is refused is named by that text in the ValueError. Raises ValueError for more than 32 bits too.
+    `refused`, it also gets int64[rows] for the first element of each row that is outside its domain, the row's length
+    for none; what is refused is named by that text in the ValueError. Raises ValueError for more than 32 bits too.
     """
     if bits > WIDEST:
         raise ValueError(f"requantizers with a multiplier give at most {WIDEST} bits, not {bits!r}")
     low, high = limits(bits, signed, narrow)
     rows, parameters_of_channels = channel_rows(acc, axis, *parameters)
     out = np.empty(rows.shape, code_dtype(bits, signed))
-    outside = [np.full(len(rows), -1, np.int64)] if refused else []
+    outside = [np.empty(len(rows), np.int64)] if refused else []
     pool(
         lambda start, stop: loop(rows, *parameters_of_channels, low, high, out, *outside, start, stop),
         len(rows),
     )
     for flags in outside:
-        bad = np.flatnonzero(flags >= 0)
+        bad = np.flatnonzero(flags < rows.shape[1])
         if len(bad):
             at = np.unravel_index(bad[0] * rows.shape[1] + flags[bad[0]], acc.shape)
             raise ValueError(f"{refused}, not so for {int(acc[at])}{_place(at)}")

@@ -75,11 +75,13 @@ def _rows(
     start: Any,
     stop: Any,
 ) -> None:
+    inner = acc.shape[1]
     for row in range(start, stop):
         c = row % factors.shape[0]
-        for i in range(acc.shape[1]):
+        first_outside = inner
+        for i in range(inner):
             v = np.int64(acc[row, i])
-            if (v < lows[c] or v > highs[c]) and outside[row] < 0:
-                outside[row] = i
+            first_outside = min(first_outside, inner if lows[c] <= v <= highs[c] else i)
             # a product that overflows is undefined in compiled code, not a wrapped one
             out[row, i] = clamp((clamp(v, lows[c], highs[c]) * factors[c]) // divisors[c], low, high)
+        outside[row] = first_outside

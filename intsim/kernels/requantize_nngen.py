@@ -70,18 +70,20 @@ def _rows(
 
     The last rounding adds the half to the remainder, not to the product, which may be next to the end of int64.
     """
+    inner = acc.shape[1]
     for row in range(start, stop):
         c = row % scales.shape[0]
         first, bias, scale, last = sum_shifts[c], biases[c], scales[c], out_shifts[c]
         first_half = (np.int64(1) << first) >> 1
         last_half = (np.int64(1) << last) >> 1
         away = np.int64(last > 0)
-        for i in range(acc.shape[1]):
+        first_outside = inner
+        for i in range(inner):
             total = ((np.int64(acc[row, i]) + first_half) >> first) + bias
-            if total == -(1 << 32) and scale == -(1 << 31):
-                outside[row] = i
-                total = 0
-            v = total * scale
+            fits = (total != -(1 << 32)) | (scale != -(1 << 31))
+            first_outside = min(first_outside, inner if fits else i)
+            v = (total if fits else 0) * scale
             floor = v >> last
             rest = v - (floor << last) + last_half - (away if v < 0 else 0)
             out[row, i] = clamp(floor + (rest >> last), low, high)
+        outside[row] = first_outside

@@ -80,21 +80,20 @@ def _rows(
     stop: Any,
 ) -> None:
     """Every intermediate value is kept to its lowest 32 bits, so that none leaves int64."""
+    inner = acc.shape[1]
     for row in range(start, stop):
         c = row % shifts.shape[0]
         offset, multiplier, shift, zero = offsets[c], multipliers[c], shifts[c], zeros[c]
-        addend, half = addends[c], halves[c]
-        for i in range(acc.shape[1]):
+        addend, half, trap = addends[c], halves[c], traps[c]
+        first_outside = inner
+        for i in range(inner):
             centred = np.int64(acc[row, i]) + offset
             product = wrap(centred, 32) * multiplier
             total = wrap(product, 32) + addend
             rounded = wrap(total, 32) + half
             kept = wrap(rounded, 32)
-            if traps[c] and (
-                centred != wrap(centred, 32)
-                or product != wrap(product, 32)
-                or total != wrap(total, 32)
-                or rounded != kept
-            ):
-                outside[row] = i if outside[row] < 0 else outside[row]
+            fits = (centred == wrap(centred, 32)) & (product == wrap(product, 32))
+            fits &= (total == wrap(total, 32)) & (rounded == kept)
+            first_outside = min(first_outside, i if trap & (not fits) else inner)
             out[row, i] = clamp((kept >> shift) + zero, low, high)
+        outside[row] = first_outside

@@ -48,14 +48,16 @@ def _rows(
     acc: Any, factors: Any, zeros: Any, low: Any, high: Any, out: Any, outside: Any, start: Any, stop: Any
 ) -> None:
     """|product| + 0.5 would round up just below a half: the fraction, which is exact, is compared instead."""
+    inner = acc.shape[1]
     for row in range(start, stop):
         c = row % factors.shape[0]
-        for i in range(acc.shape[1]):
+        first_outside = inner
+        for i in range(inner):
             product = clamp(np.float64(acc[row, i]) * factors[c], -1099511627776.0, 1099511627776.0)
             size = abs(product)
             whole = np.floor(size)
             v = np.int64(whole) + (size - whole >= 0.5)
             v = -v if product < 0 else v
-            if v != wrap(v, 32) and outside[row] < 0:
-                outside[row] = i
+            first_outside = min(first_outside, inner if v == wrap(v, 32) else i)
             out[row, i] = clamp(v + zeros[c], low, high)
+        outside[row] = first_outside

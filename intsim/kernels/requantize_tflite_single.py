@@ -63,13 +63,15 @@ def _rows(
     start: Any,
     stop: Any,
 ) -> None:
+    inner = acc.shape[1]
     for row in range(start, stop):
         c = row % zeros.shape[0]
         multiplier, shift, zero = multipliers[c], shifts[c], zeros[c]
         total = 31 - shift
         half = np.int64(1) << (total - 1)
-        for i in range(acc.shape[1]):
+        first_outside = inner
+        for i in range(inner):
             v = (np.int64(acc[row, i]) * multiplier + half) >> total
-            if v != wrap(v, 32) and outside[row] < 0:
-                outside[row] = i
+            first_outside = min(first_outside, inner if v == wrap(v, 32) else i)
             out[row, i] = clamp(v + zero, low, high)
+        outside[row] = first_outside

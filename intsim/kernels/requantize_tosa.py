@@ -80,19 +80,21 @@ def _rows(
     start: Any,
     stop: Any,
 ) -> None:
+    inner = acc.shape[1]
     for row in range(start, stop):
         c = row % zeros.shape[0]
         multiplier, shift, bound, nudge = multipliers[c], shifts[c], bounds[c], nudges[c]
         zero, input_zero = zeros[c], input_zeros[c]
         least, most = input_zero - bound, input_zero + bound - 1
         half = np.int64(1) << (shift - 1)
-        for i in range(acc.shape[1]):
+        first_outside = inner
+        for i in range(inner):
             # what is refused must not overflow on its way: that is undefined in compiled code
-            inside = least <= acc[row, i] <= most
+            inside = (acc[row, i] >= least) & (acc[row, i] <= most)
             v = clamp(np.int64(acc[row, i]), least, most) - input_zero
             scaled = (v * multiplier + half + (nudge if v >= 0 else -nudge)) >> shift
             total = scaled + zero
-            fits = scaled == wrap(scaled, 32) and total == wrap(total, 32)
-            if not (fits and inside) and outside[row] < 0:
-                outside[row] = i
+            fits = (scaled == wrap(scaled, 32)) & (total == wrap(total, 32)) & inside
+            first_outside = min(first_outside, inner if fits else i)
             out[row, i] = clamp(total, low, high)
+        outside[row] = first_outside

@@ -124,6 +124,30 @@ def test_fully_connected(seed: int, reach: int, ratio: float) -> None:
     assert np.array_equal(layer.run(XNNPACK), layer.spec("requantize_xnnpack_fp32", multiplier=layer.xnnpack()))
 
 
+@pytest.mark.parametrize(("reach", "ratio"), [(2**24, 2.0**-9), (2**31, 2.0**-16), (2**40, 2.0**-25), (2**22, 0.003)])
+def test_convolutions_of_16_bit_activations(reach: int, ratio: float) -> None:
+    """Accumulators of 64 bits: TFLite reduces the multiplier to 15 bits."""
+    rng = np.random.default_rng(reach)
+    n, inputs, channels = 3000, 8, 12
+    x = rng.integers(-32768, 32768, (1, n, 1, inputs)).astype(np.int16)
+    w = rng.integers(-127, 128, (channels, 1, 1, inputs)).astype(np.int8)
+    bias = rng.integers(-reach, reach, channels)
+    x_scale, w_scale = F32(rng.uniform(1e-5, 1e-3)), rng.uniform(0.001, 0.02, channels).astype(F32)
+    y_scale = F32(x_scale * w_scale[0] / ratio)
+    model = conv_2d(
+        Tensor(x.shape, np.int16, [x_scale], [0]),
+        Tensor(w.shape, scale=w_scale.tolist(), data=w),
+        Tensor((channels,), np.int64, (x_scale * w_scale).tolist(), data=bias),
+        Tensor((1, n, 1, channels), np.int16, [y_scale], [0]),
+    )
+    pairs = [tflite.quantize_multiplier(tflite.real_multiplier(x_scale, s, y_scale)) for s in w_scale]
+    acc = (x.astype(np.int64) @ w.reshape(channels, inputs).T.astype(np.int64)).reshape(n, channels) + bias
+    expected = spec.requantize_tflite_int64(
+        acc, multiplier=[m for m, _ in pairs], shift=[s for _, s in pairs], bits=16, signed=True
+    )
+    assert np.array_equal(run(model, REFERENCE, x).reshape(n, channels), expected)
+
+
 @pytest.mark.parametrize("ratio", [0.31, 0.5, 0.9999, 1.0, 1.7, 3.999])
 @pytest.mark.parametrize("zeros", [(0, 0), (5, -3), (-128, 127)])
 def test_quantize_of_codes(ratio: float, zeros: tuple[int, int]) -> None:
