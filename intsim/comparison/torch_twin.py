@@ -51,6 +51,8 @@ class TorchTwin:
         for name, x in feeds.items():
             format = graph.format(name)
             reals[name] = torch.from_numpy(np.array(x, np.float32) if format is None else format.real(x))
+            if format is not None:
+                results[name] = x
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:

@@ -47,8 +47,11 @@ class ProgramPeer:
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
         """The codes of the outputs: half_even(real / scale) + zero_point, as the output's quantizer has it."""
         torch = import_torch()
-        feeds = as_reals(self.model.graph, self.model.lowered.inputs, inputs)
-        operands = [torch.from_numpy(np.ascontiguousarray(feeds[name])) for name in self.model.graph.inputs]
+        graph = self.model.graph
+        operands = []
+        for name, x in as_reals(graph, self.model.lowered.inputs, inputs).items():
+            format = graph.format(name)  # of an input that is coded in the file; the program takes its reals
+            operands.append(torch.from_numpy(np.array(x if format is None else format.real(x))))
         try:
             with torch.no_grad():
                 made = self.program(*operands)
@@ -62,7 +65,10 @@ class ProgramPeer:
         for value, real in zip(outputs, reals, strict=True):
             format = self.model.lowered.values[value]
             if format is not None:
-                units = np.rint(real.detach().numpy().astype(np.float64) / np.float64(format.scale[0]))
+                array = real.detach().numpy().astype(np.float64)
+                if not np.isfinite(array).all():
+                    raise UnusableInput(f"{self.name}: output {value!r} is not finite, so it has no codes")
+                units = np.rint(array / np.float64(format.scale[0]))
                 codes[value] = np.clip(units + format.zero_point[0], format.low, format.high).astype(format.dtype)
         return codes
 
