@@ -13,16 +13,52 @@ from intsim.accumulator import Accumulator
 from intsim.errors import UnusableInput
 from intsim.formats import OVERFLOWS, ROUNDINGS
 
-REQUANTIZERS = ("shift", "float32")
-"""How an accumulator becomes an output code: `shift` (round and truncate), `float32` (ONNX Runtime's)."""
+REQUANTIZERS = (
+    "shift",
+    "float32",
+    "onnx_reference",
+    "tflite",
+    "tflite_single",
+    "tflite_float64",
+    "cmsis_nn",
+    "cmsis_nn_single",
+    "tosa",
+    "tosa_single",
+    "xnnpack_fp32",
+    "xnnpack_rndnu",
+    "nvdla",
+    "gemmini",
+    "pulp",
+    "max7800x",
+    "nngen",
+)
+"""How an accumulator becomes an output code: `shift` (round and truncate), `float32` (ONNX Runtime's), and the spec
+functions requantize_<name>; `tosa` is RESCALE with double rounding, `tosa_single` with single rounding."""
+
+SHIFTS_ONLY = frozenset({"shift", "max7800x", "nngen"})
+"""The requantizers that shift and never multiply: every scale must be a power of two."""
+
+ALIGNMENTS = ("left", "right")
+"""How the operands of Add, Sub and Concat come to one exponent: the coarser one to the left, exactly, or the finer one
+to the right, rounded."""
+
+MEANS = ("division", "multiplier", "shift")
+"""How a mean is divided: exactly; by a multiplier and a shift that approximate the count; by a shift alone."""
 
 
 @dataclass(frozen=True)
 class Target(Accumulator):
     """The arithmetic of one machine; each field is a fact about it. Those of the accumulator: intsim/accumulator.py.
 
-    requantizer: one of REQUANTIZERS. rounding: the tie rule of every requantization and of reals entering.
+    requantizer: one of REQUANTIZERS; how scales become its multiplier and shift follows from it.
+    fully_connected: the requantizer of Gemm and MatMul where it is another one.
+    rounding: the tie rule of every requantization that has a choice, and of reals entering.
+    table_rounding: the rounding rule of activation tables, None: the same.
+    multiplier_bits: the width of the requantizer's multiplier where it has a choice, 16 or 32.
+    signed_only: every tensor is signed. zero_points: whether a zero point may differ from 0.
+    alignment: one of ALIGNMENTS. mean: one of MEANS. Both for machines that only shift.
     accumulator_bits: the accumulator's width A; None means N_x + N_w + headroom bits.
+    wide_accumulator_bits: that width where an operand has more than 8 bits; None: the same.
     headroom: L, the widening of the accumulator and the limit of the bias's left shift.
     overflow: what the accumulator does with a sum that does not fit (one of OVERFLOWS).
     float_islands: whether chains that the machine runs in float32 are part of it (ONNX Runtime) or refused.
@@ -36,6 +72,14 @@ class Target(Accumulator):
     headroom: int = 16
     overflow: str = "wrap"
     float_islands: bool = False
+    fully_connected: str | None = None
+    table_rounding: str | None = None
+    multiplier_bits: int = 32
+    wide_accumulator_bits: int | None = None
+    signed_only: bool = False
+    zero_points: bool = True
+    alignment: str = "left"
+    mean: str = "division"
     overrides: tuple[tuple[str, str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -43,6 +87,10 @@ class Target(Accumulator):
             (self.requantizer, REQUANTIZERS, "requantizer"),
             (self.rounding, ROUNDINGS, "rounding"),
             (self.overflow, OVERFLOWS, "overflow"),
+            (self.fully_connected or self.requantizer, REQUANTIZERS, "fully_connected"),
+            (self.table_rounding or self.rounding, ROUNDINGS, "table_rounding"),
+            (self.alignment, ALIGNMENTS, "alignment"),
+            (self.mean, MEANS, "mean"),
         ):
             if value not in known:
                 raise UnusableInput(f"target {self.name!r}: {what} must be one of {', '.join(known)}, not {value!r}")
@@ -50,6 +98,12 @@ class Target(Accumulator):
             raise UnusableInput(
                 f"target {self.name!r}: accumulator_bits must be 8 to 64, not {self.accumulator_bits!r}"
             )
+        if self.wide_accumulator_bits is not None and not 8 <= self.wide_accumulator_bits <= 64:
+            raise UnusableInput(
+                f"target {self.name!r}: wide_accumulator_bits must be 8 to 64, not {self.wide_accumulator_bits!r}"
+            )
+        if self.multiplier_bits not in (16, 32):
+            raise UnusableInput(f"target {self.name!r}: multiplier_bits must be 16 or 32, not {self.multiplier_bits!r}")
         if not 0 <= self.headroom <= 48:
             raise UnusableInput(f"target {self.name!r}: headroom must be 0 to 48, not {self.headroom!r}")
         self.check_accumulator(self.name, self.requantizer, self.rounding)
@@ -67,7 +121,14 @@ class Target(Accumulator):
 
     def accumulator(self, x_bits: int, w_bits: int) -> int:
         """The accumulator's width A in bits for operands of these widths."""
+        if self.wide_accumulator_bits is not None and max(x_bits, w_bits) > 8:
+            return self.wide_accumulator_bits
         return self.accumulator_bits or min(64, x_bits + w_bits + self.headroom)
+
+    @property
+    def shifts_only(self) -> bool:
+        """Whether every scale must be a power of two."""
+        return self.requantizer in SHIFTS_ONLY
 
     def to_dict(self) -> dict[str, Any]:
         """A dict for JSON and TOML, with a version; `from_dict` reads it back."""
@@ -110,10 +171,103 @@ TARGETS: Mapping[str, Target] = {
             accumulator_bits=32,
             float_islands=True,
         ),
+        Target(
+            "onnx-reference",
+            requantizer="onnx_reference",
+            rounding="half_even",
+            accumulator_bits=32,
+            float_islands=True,
+        ),
+        Target(
+            "tflite",
+            requantizer="tflite",
+            fully_connected="tflite_float64",
+            rounding="half_away",
+            accumulator_bits=32,
+            wide_accumulator_bits=64,
+        ),
+        Target(
+            "tflite-single",
+            requantizer="tflite_single",
+            rounding="half_away",
+            accumulator_bits=32,
+            wide_accumulator_bits=64,
+        ),
+        Target(
+            "cmsis-nn",
+            requantizer="cmsis_nn",
+            rounding="half_away",
+            accumulator_bits=32,
+            wide_accumulator_bits=64,
+        ),
+        Target(
+            "tosa",
+            requantizer="tosa",
+            rounding="half_up",
+            table_rounding="half_away",
+            accumulator_bits=32,
+            wide_accumulator_bits=48,
+        ),
+        Target(
+            "tosa-single",
+            requantizer="tosa_single",
+            rounding="half_up",
+            table_rounding="half_away",
+            accumulator_bits=32,
+            wide_accumulator_bits=48,
+        ),
+        Target("xnnpack", requantizer="xnnpack_fp32", rounding="half_even", accumulator_bits=32),
+        Target(
+            "nvdla",
+            requantizer="nvdla",
+            rounding="half_away",
+            accumulator_bits=32,
+            overflow="saturate",
+            signed_only=True,
+            zero_points=False,
+        ),
+        Target(
+            "gemmini",
+            requantizer="gemmini",
+            rounding="half_even",
+            accumulator_bits=32,
+            signed_only=True,
+            zero_points=False,
+        ),
+        Target(
+            "vitis-dpu",
+            accumulator_bits=32,
+            signed_only=True,
+            zero_points=False,
+            mean="multiplier",
+        ),
+        Target(
+            "max7800x",
+            requantizer="max7800x",
+            accumulator_bits=32,
+            signed_only=True,
+            zero_points=False,
+        ),
+        Target("pulp", requantizer="pulp", accumulator_bits=32),
+        Target(
+            "nngen",
+            requantizer="nngen",
+            rounding="half_away",
+            accumulator_bits=32,
+            signed_only=True,
+            zero_points=False,
+        ),
     )
 }
-"""The named targets. `diffquant`: round and truncate (ties to +inf), accumulator widened by 16 bits. `onnxruntime`:
-ONNX Runtime 1.31's integer kernels on x86-64 with VNNI: int32 accumulators that wrap, float32 requantizer."""
+"""The named targets, by the public sources that their requantizers follow (see the spec functions):
+`diffquant`: round and truncate (ties to +inf), accumulator widened by 16 bits.
+`onnxruntime`: ONNX Runtime 1.31's integer kernels on x86-64 with VNNI: int32 accumulators that wrap.
+`onnx-reference`: onnx's ReferenceEvaluator: QLinearConv and QLinearMatMul in integers, all else in float.
+`tflite`: LiteRT's reference kernels, double rounding; fully connected layers in float64.
+`tflite-single`: tflite-micro built with TFLITE_SINGLE_ROUNDING. `cmsis-nn`: CMSIS-NN's default build.
+`tosa`, `tosa-single`: TOSA's RESCALE with double and with single rounding. `xnnpack`: XNNPACK's fp32 kernels.
+`nvdla`: the output converter, 16-bit multipliers. `gemmini`: the default configuration, fp32 scales.
+`vitis-dpu`, `max7800x`, `nngen`: shifts only. `pulp`: Deeploy's RequantShift with NEMO's multipliers."""
 
 
 def find_target(name: str | Path | Target) -> Target:

@@ -91,7 +91,8 @@ def test_an_input_that_takes_codes_takes_reals_too() -> None:
     values = {n: v for n, v in graph.values.items() if n != "image"}
     coded = replace(graph, inputs=("x",), nodes=graph.nodes[1:], values=values)
     x = images(5)
-    for target in TARGETS.values():
+    # the MAX7800x has no such biases
+    for target in (t for name, t in TARGETS.items() if name != "max7800x"):
         expected = Model(graph, target).run(x)
         assert_equal(Model(coded, target).run(x), expected)
         assert_equal(Model(coded, target).run(x, engine="spec"), expected)

@@ -57,12 +57,19 @@ def aligned_sum(
     )
     if largest > INT64_HIGH:
         raise ValueError(f"codes shifted left by {a_shift} and {b_shift} bits may leave int64: use the spec")
+    dtype = np.dtype(np.int32 if largest < 1 << 31 else np.int64)
+    return weighted_sum(a, b, (1 << a_shift, sign << b_shift), (a_zero, b_zero), dtype, pool)
+
+
+def weighted_sum(
+    a: Array, b: Array, factors: tuple[int, int], zeros: tuple[int, int], dtype: np.dtype[Any], pool: Sharing
+) -> Array:
+    """(a - zeros[0]) * factors[0] + (b - zeros[1]) * factors[1], of a dtype that holds it."""
     flat_a, flat_b, shape = flat_pair(a, b)
-    out = np.empty(flat_a.shape, np.int32 if largest < 1 << 31 else np.int64)
-    factors = (1 << a_shift, sign << b_shift)
+    out = np.empty(flat_a.shape, dtype)
     share_elements(
         pool,
-        lambda start, stop: _elements(flat_a, flat_b, factors, (a_zero, b_zero), out, start, stop),
+        lambda start, stop: _elements(flat_a, flat_b, factors, zeros, out, start, stop),
         out.size,
     )
     return out.reshape(shape)

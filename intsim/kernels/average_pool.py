@@ -45,19 +45,21 @@ def average_pool(
     require_quotient(extremes(x, x_zero), kernel, shift)
     low, high = limits(bits, signed, narrow)
     out = np.empty((len(planes), *windows.output), code_dtype(bits, signed))
-    parameters = (windows.geometry, x_zero, rows, columns, shift, RULES[rounding], zero_point, low, high, out)
-    pool(lambda start, stop: _rows(planes, *parameters, start, stop), len(planes))
+    terms = (1 << max(-shift, 0), 1 << max(shift, 0))
+    parameters = (windows.geometry, x_zero, rows, columns, *terms, RULES[rounding], zero_point, low, high, out)
+    pool(lambda start, stop: mean_rows(planes, *parameters, start, stop), len(planes))
     return out.reshape(shape)
 
 
 @compiled
-def _rows(
+def mean_rows(
     x: Any,
     geometry: Any,
     x_zero: Any,
     rows: Any,
     columns: Any,
-    shift: Any,
+    factor: Any,
+    divisor: Any,
     rule: Any,
     zero: Any,
     low: Any,
@@ -66,11 +68,13 @@ def _rows(
     start: Any,
     stop: Any,
 ) -> None:
-    """Planes [start, stop): sums of each column over a window's rows, then over its columns, then their quotients."""
+    """Planes [start, stop): sums of each column over a window's rows, then over its columns, then their quotients.
+
+    A quotient is sum * factor / (count * divisor).
+    """
     kernel, strides, dilations, begins = geometry
     column_sums = np.empty(x.shape[2], np.int64)
     sums = np.empty(out.shape[2], np.int64)
-    up, down = max(-shift, 0), max(shift, 0)
     for row in range(start, stop):
         for i in range(out.shape[1]):
             column_sums[:] = 0
@@ -88,5 +92,5 @@ def _rows(
                 for j in range(first, end):
                     sums[j] += column_sums[left + j * strides[1]]
             for j in range(sums.shape[0]):
-                mean = divide(sums[j] << up, rows[i] * columns[j] << down, rule)
+                mean = divide(sums[j] * factor, rows[i] * columns[j] * divisor, rule)
                 out[row, i, j] = clamp(mean + zero, low, high)

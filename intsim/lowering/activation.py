@@ -10,9 +10,11 @@ from intsim import islands
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
-from intsim.lowering import tables
+from intsim.lowering import tables, tflite, xnnpack
 from intsim.lowering.builder import Builder
 from intsim.lowering.clamps import Clamp, bounds
+from intsim.lowering.families import FAMILIES
+from intsim.target import Target
 
 OPS = (*tables.FUNCTIONS, "CodeClip")
 TABLE_BITS = 16
@@ -66,10 +68,11 @@ def emit_table(
     for format, tensor in ((x, name), (y, output)):
         if format.per_channel:
             raise UnsupportedOp(f"node {node.name!r} ({node.op}): tensor {tensor!r} must be quantized per_tensor")
-    target = builder.target.at(node.name)
-    make = tables.float32_table if target.requantizer == "float32" else tables.exact_table
-    table = make(function or node.op, node.attributes, constants, x, y, target.rounding)
-    exact = target.requantizer != "float32" or islands.is_exact(function or node.op, node.attributes, 0)
+    op = function or node.op
+    table, note = make_table(op, node, constants, x, y, builder.target.at(node.name))
+    exact = FAMILIES[builder.target.at(node.name).requantizer] != "onnxruntime" or islands.is_exact(
+        op, node.attributes, 0
+    )
     return builder.emit(
         "table",
         (name,),
@@ -77,8 +80,29 @@ def emit_table(
         y,
         node,
         exact=exact,
-        note="" if exact else f"{node.op} in float32: the order of its operations is not known",
+        note=note if exact else f"{node.op} in float32: the order of its operations is not known",
         table=table.astype(y.dtype),
         low=x.low,
         axis=1,
     )
+
+
+def make_table(
+    op: str, node: Node, constants: list[np.ndarray[Any, Any]], x: Format, y: Format, target: Target
+) -> tuple[np.ndarray[Any, Any], str]:
+    """The table of a function under a target's arithmetic, and a note where it is the project's choice."""
+    family = FAMILIES[target.requantizer]
+    if family == "onnxruntime":
+        return tables.float32_table(op, node.attributes, constants, x, y, target.rounding), ""
+    if op == "Requantize" and family in ("tflite", "xnnpack"):
+        made = tflite.requantize_table(x, y, target) if family == "tflite" else xnnpack.requantize_table(x, y)
+        return made, f"{family}'s QUANTIZE of each code"
+    if op == "LeakyRelu" and family in ("tflite", "xnnpack"):
+        alpha = float(node.attributes["alpha"])
+        if family == "tflite":
+            return tflite.leaky_relu_table(alpha, x, y, target), "tflite's LEAKY_RELU of each code"
+        return xnnpack.leaky_relu_table(alpha, x, y), "xnnpack's LEAKY_RELU of each code"
+    rounding = target.table_rounding or target.rounding
+    table = tables.exact_table(op, node.attributes, constants, x, y, rounding)
+    note = "" if target.requantizer == "shift" else f"project's choice: a table of exact results, {rounding}"
+    return table, note

@@ -10,6 +10,7 @@ from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering.builder import Builder, axis_of, codes_of
 from intsim.lowering.clamps import Clamp
+from intsim.lowering.families import FAMILIES
 
 OPS = ("QuantizeLinear", "DequantizeLinear", "Reinterpret")
 
@@ -34,7 +35,7 @@ def emit_quantize(builder: Builder, node: Node, name: str, output: str, format: 
         "scale": format.scales if format.per_channel else np.float32(format.scale[0]),
         "axis": axis_of(format),
     }
-    if target.requantizer == "float32":
+    if FAMILIES[target.requantizer] == "onnxruntime":
         op = "quantize_float32"
     else:
         op, parameters["rounding"] = "quantize", target.rounding

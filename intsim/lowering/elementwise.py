@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
-from intsim.lowering import onnxruntime, shift
+from intsim.lowering import exact, onnxruntime, shift, tflite, tosa, xnnpack
 from intsim.lowering.activation import emit_requantize_codes
 from intsim.lowering.builder import Builder, codes_of, plain_codes_of
 from intsim.lowering.clamps import Clamp
+from intsim.lowering.emit import emit_clamped
+from intsim.lowering.families import FAMILIES
+
+Emit = Callable[[Builder, Node, Clamp, tuple[str, ...], Format, Format], None]
 
 OPS = ("Add", "Sub", "Mul", "Concat")
 
 
 def lower_elementwise(builder: Builder, node: Node, clamp: Clamp) -> None:
-    """y = requantize(a op b), by shifts or by ONNX Runtime's float32 formulas; Concat requantizes each operand."""
+    """y = requantize(a op b) by the arithmetic of the target's family; Concat requantizes each operand."""
     y = builder.coded(clamp.output, node)
     names = tuple(builder.operand(name, node) for name in node.inputs)
     if node.op == "Concat":
@@ -26,39 +32,65 @@ def lower_elementwise(builder: Builder, node: Node, clamp: Clamp) -> None:
         emit_clamped(builder, node, clamp, y, "concat", parts, axis=node.attributes["axis"])
         return
     a, b = (builder.coded(name, node) for name in names)
-    if builder.target.at(node.name).requantizer == "float32":
-        op, names, parameters = onnxruntime.elementwise(builder, node, names, a, b, y)
-        parameters.update(plain_codes_of(y))
-    else:
-        op, parameters = node.op.lower(), {**_shifts(builder, node, a, b, y), **codes_of(y)}
-    emit_clamped(builder, node, clamp, y, op, names, **parameters)
+    emitters = PRODUCTS if node.op == "Mul" else SUMS
+    emitters[FAMILIES[builder.target.at(node.name).requantizer]](builder, node, clamp, names, a, b)
 
 
-def emit_clamped(
-    builder: Builder,
-    node: Node,
-    clamp: Clamp,
-    format: Format,
-    op: str,
-    inputs: tuple[str, ...],
-    **parameters: Any,
-) -> None:
-    """Emit the layer, and behind it the clip of its codes where the clamp changes any."""
-    codes = clamp.codes(format)
-    note = " + ".join(n.op for n in clamp.nodes)
-    if codes is None:
-        builder.emit(
-            op,
-            inputs,
-            clamp.output,
-            format,
-            node,
-            note=f"{note} changes no code" if note else "",
-            **parameters,
-        )
-        return
-    before = builder.emit(op, inputs, f"{clamp.output}#unclamped", format, node, **parameters)
-    builder.emit("clip", (before,), clamp.output, format, node, note=f"{note} on codes", low=codes[0], high=codes[1])
+def _emit_float32(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+    y = builder.coded(clamp.output, node)
+    op, operands, parameters = onnxruntime.elementwise(builder, node, names, a, b, y)
+    emit_clamped(builder, node, clamp, y, op, operands, **parameters, **plain_codes_of(y))
+
+
+def _emit_shifted(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+    y = builder.coded(clamp.output, node)
+    if builder.target.at(node.name).alignment == "right" and node.op != "Mul":
+        names, a, b = _aligned_right(builder, node, clamp, names, a, b)
+    parameters = {**_shifts(builder, node, a, b, y), **codes_of(y)}
+    emit_clamped(builder, node, clamp, y, node.op.lower(), names, **parameters)
+
+
+def _aligned_right(
+    builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
+) -> tuple[tuple[str, ...], Format, Format]:
+    """The operands at the larger exponent of the two: the finer one is shifted right and rounded, to an int32."""
+    exponents = [shift.exponent(format, name, node) for name, format in zip(names, (a, b), strict=True)]
+    coarse = max(exponents)
+    aligned, formats = [], []
+    for key, name, format, e in zip("ab", names, (a, b), exponents, strict=True):
+        if e == coarse:
+            aligned.append(name)
+            formats.append(format)
+            continue
+        if any(format.zero_point):
+            raise UnsupportedOp(
+                f"node {node.name!r} ({node.op}): tensor {name!r} has a zero point, and target "
+                f"{builder.target.name!r} aligns operands by right shifts, for symmetric codes only"
+            )
+        unit = Format(32, True, False, (2.0**coarse,))
+        parameters = {"shift": coarse - e, "rounding": builder.target.at(node.name).rounding, **codes_of(unit)}
+        aligned.append(builder.emit("requantize", (name,), f"{clamp.output}#{key}", unit, node, **parameters))
+        formats.append(unit)
+    return tuple(aligned), formats[0], formats[1]
+
+
+SUMS: Mapping[str, Emit] = {
+    "shift": _emit_shifted,
+    "onnxruntime": _emit_float32,
+    "tflite": tflite.emit_sum,
+    "tosa": tosa.emit_sum,
+    "xnnpack": xnnpack.emit_sum,
+    "quotient": exact.emit_sum,
+}
+PRODUCTS: Mapping[str, Emit] = {
+    "shift": _emit_shifted,
+    "onnxruntime": _emit_float32,
+    "tflite": tflite.emit_product,
+    "tosa": tosa.emit_product,
+    "xnnpack": xnnpack.emit_product,
+    "quotient": exact.emit_product,
+}
+"""Family -> the function that lowers Add and Sub, and Mul."""
 
 
 def _shifts(builder: Builder, node: Node, a: Format, b: Format, y: Format) -> dict[str, Any]:

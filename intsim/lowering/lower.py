@@ -13,8 +13,10 @@ from intsim.lowering import (
     island,
     mac,
     movement,
+    onnx_reference,
     onnxruntime,
     pooling,
+    requantizers,
     shift,
 )
 from intsim.lowering.builder import Builder
@@ -34,8 +36,8 @@ FAMILIES: Mapping[str, Family] = {
 }
 """Op -> the function that lowers it to integers; what is not here can only be a float island or a float tail."""
 
-ROUTES = {"shift": shift.float_reason, "float32": onnxruntime.float_reason}
-"""Requantizer -> the function that says why a node cannot run in integers there (None: it can)."""
+ROUTES = {"float32": onnxruntime.float_reason, "onnx_reference": onnx_reference.float_reason}
+"""Requantizer -> the function that says why a node cannot run in integers there (None: it can); else shift's."""
 
 
 def lower(graph: Graph, target: Target) -> Lowered:
@@ -54,9 +56,10 @@ def lower(graph: Graph, target: Target) -> Lowered:
             continue
         here = target.at(node.name)
         clamp = clamps.get(node.name, Clamp(node.outputs[0]))
-        if here.requantizer == "shift":
+        if here.shifts_only:
             shift.check_exponents(graph, node, clamp, here)
-        reason = ROUTES[here.requantizer](graph, node, clamp, node.name in tail)
+        requantizers.check_formats(graph, node, clamp, here)
+        reason = ROUTES.get(here.requantizer, shift.float_reason)(graph, node, clamp, node.name in tail)
         if reason is None and node.op in FAMILIES:
             FAMILIES[node.op](builder, node, clamp)
             absorbed.update(n.name for n in clamp.nodes)

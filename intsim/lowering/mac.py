@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import UnsupportedOp
+from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import accumulator as accumulators
-from intsim.lowering import onnxruntime, shift
+from intsim.lowering import onnxruntime, requantizers, shift
 from intsim.lowering.builder import Builder, channels, codes_of
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.elementwise import emit_clamped
+from intsim.lowering.emit import emit_clamped
 from intsim.lowering.lowered import accumulator_of
 
 OPS = ("Conv", "MatMul", "Gemm")
@@ -25,7 +25,6 @@ def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
     A node without output quantizer keeps its accumulator, dequantized: y = float32(acc) * scale. ConvInteger and
     MatMulInteger (attribute raw_output) put out the accumulator itself.
     """
-    target = builder.target.at(node.name)
     y = builder.graph.format(clamp.output)
     x, w = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
     accumulator, unit = emit_accumulator(builder, node, clamp.output)
@@ -36,17 +35,33 @@ def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
         builder.emit("copy", (accumulator,), clamp.output, unit, node)
         return
     axis = 1 if node.op == "Conv" else -1
+    op, parameters = requantization(builder, node, clamp, x, w, y, unit)
+    emit_clamped(builder, node, clamp, y, op, (accumulator,), axis=axis, **parameters)
+
+
+def requantization(
+    builder: Builder, node: Node, clamp: Clamp, x: Format, w: Format, y: Format, unit: Format
+) -> tuple[str, dict[str, Any]]:
+    """The spec function that makes codes of the accumulator, and its parameters but for the axis."""
+    target = builder.target.at(node.name)
     if target.requantizer == "float32":
-        parameters: dict[str, Any] = {"multiplier": onnxruntime.multiplier(node, x, w, y)}
-        op = "requantize_float32"
-    else:
-        e_t = shift.exponents(unit)
-        parameters = {
-            "shift": shift.scalar_or_array(shift.exponent(y, clamp.output, node) - e_t),
-            "rounding": accumulators.rounding_of(target),
-        }
-        op = "requantize"
-    emit_clamped(builder, node, clamp, y, op, (accumulator,), axis=axis, **parameters, **codes_of(y))
+        multiplier = onnxruntime.multiplier(node, x, w, y)
+        return "requantize_float32", {"multiplier": multiplier, **codes_of(y)}
+    if target.shifts_only:
+        amount = shift.scalar_or_array(shift.exponent(y, clamp.output, node) - shift.exponents(unit))
+        added = bias(builder, node, unit) if target.requantizer == "max7800x" else None
+        return shift.requantization(node, target, amount, accumulators.rounding_of(target), added, y)
+    dense = node.op != "Conv" and node.inputs[1] in builder.graph.constants
+    name = (target.fully_connected if dense else None) or target.requantizer
+    alpha = np.float32(node.attributes.get("alpha", 1.0))
+    scaling = requantizers.Scaling(alpha * x.scales, w.scales, y.scales, dense)
+    try:
+        return requantizers.requantization(name, scaling, y, unit.bits, target)
+    except OutOfDomain as error:
+        raise OutOfDomain(
+            f"node {node.name!r} ({node.op}): {error}; give tensor {clamp.output!r} another scale than "
+            f"{y.scale[0]!r}, or use another target than {target.name!r}"
+        ) from error
 
 
 def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Format]:
@@ -65,7 +80,7 @@ def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Fo
     )
     name = accumulator_of(output)
     parameters: dict[str, Any] = {
-        "bias": bias(builder, node, unit),
+        "bias": None if _added_later(builder, node, output) else bias(builder, node, unit),
         "accumulator_bits": bits,
         "overflow": target.overflow,
         **accumulators.summation_of(target, node, x, len(builder.graph.values[node.inputs[1]].shape)),
@@ -109,7 +124,11 @@ def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype
         )
     values = values.reshape(-1)
     format = builder.graph.format(name)
-    if target.requantizer == "float32" and not node.attributes.get("aligned_bias"):
+    if target.requantizer == "float32":
+        aligned = bool(node.attributes.get("aligned_bias"))
+    else:
+        aligned = target.shifts_only or requantizers.is_shifted_bias(node, name, format, unit, target)
+    if not aligned:
         return onnxruntime.bias_codes(values, format, unit)
     e_t = shift.exponents(unit)
     if format is None:
@@ -119,6 +138,12 @@ def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype
     if beta != 1.0:
         raise UnsupportedOp(f"node {node.name!r} (Gemm): beta must be 1.0, not {float(beta)!r}")
     return shift.aligned_bias(values, shift.exponents(format), e_t, node, target)
+
+
+def _added_later(builder: Builder, node: Node, output: str) -> bool:
+    """Whether the target adds the bias when it requantizes: the MAX7800x, and only where it requantizes."""
+    requantizes = builder.graph.format(output) is not None and not node.attributes.get("raw_output")
+    return requantizes and builder.target.at(node.name).requantizer == "max7800x"
 
 
 def _axis(builder: Builder, node: Node) -> int:

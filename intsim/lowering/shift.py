@@ -13,6 +13,7 @@ import numpy as np
 from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Graph, Node
+from intsim.lowering.builder import codes_of
 from intsim.lowering.clamps import Clamp
 from intsim.target import Target
 
@@ -99,3 +100,53 @@ def quantized_bias(reals: np.ndarray[Any, Any], e_t: np.ndarray[Any, Any]) -> np
     exact = np.ldexp(reals.astype(np.float64), np.broadcast_to(-e_t, reals.shape).astype(np.int32))
     whole = np.floor(exact)
     return (whole + (exact - whole >= 0.5)).astype(np.int64)
+
+
+def requantization(
+    node: Node,
+    target: Target,
+    amount: Any,
+    rounding: str,
+    bias: np.ndarray[Any, np.dtype[np.int64]] | None,
+    y: Format,
+) -> tuple[str, dict[str, Any]]:
+    """The spec function that shifts an accumulator right by `amount`, and its parameters but for the axis.
+
+    rounding: what is left to round. bias: what the MAX7800x adds, in units of the accumulator: 2**7 times an int8.
+    Errors: OutOfDomain for a shift or a bias that the target has not.
+    """
+    if target.requantizer == "max7800x":
+        return "requantize_max7800x", _max7800x(node, target, amount, bias, y)
+    if target.requantizer == "nngen":
+        _within(node, target, amount, 0, 62)
+        return "requantize_nngen", {
+            "out_shift": amount,
+            "bits": y.bits,
+            "signed": y.signed,
+            "narrow": y.signed,
+        }
+    return "requantize", {"shift": amount, "rounding": rounding, **codes_of(y)}
+
+
+def _max7800x(
+    node: Node, target: Target, amount: Any, bias: np.ndarray[Any, np.dtype[np.int64]] | None, y: Format
+) -> dict[str, Any]:
+    _within(node, target, amount, 7 - 15, 7 + 15)
+    codes = np.zeros(1, np.int64) if bias is None else bias >> 7
+    if bias is not None and ((codes << 7 != bias) | (codes < -128) | (codes > 127)).any():
+        channel = int(np.flatnonzero((codes << 7 != bias) | (codes < -128) | (codes > 127))[0])
+        raise OutOfDomain(
+            f"node {node.name!r}: the bias of channel {channel} is {int(bias[channel])} in units of the accumulator; "
+            f"target {target.name!r} adds an int8 shifted left by 7, so it must be 128 times -128 to 127"
+        )
+    narrow = {k: v for k, v in codes_of(y).items() if k != "zero_point"}
+    return {"output_shift": 7 - amount, "bias": scalar_or_array(codes), **narrow}
+
+
+def _within(node: Node, target: Target, amount: Any, low: int, high: int) -> None:
+    worst = next((int(a) for a in np.atleast_1d(amount) if not low <= a <= high), None)
+    if worst is not None:
+        raise OutOfDomain(
+            f"node {node.name!r}: it needs a right shift by {worst}, and target {target.name!r} shifts by {low} to "
+            f"{high}; change the exponent of tensor {node.outputs[0]!r}"
+        )
