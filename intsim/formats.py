@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from intsim.errors import MalformedGraph, OutOfDomain
+from intsim.levels import BITS, Levels, split
 
 ROUNDINGS = (
     "half_up",
@@ -36,6 +37,7 @@ class Format:
     scale: one float per tensor, or one per index of `axis`; exact float32 values.
     zero_point: one integer per tensor, or one per index of `axis`; in codes.
     A shared exponent e is the case scale = 2**e, zero_point = 0 (`exponents` tells).
+    levels: of POST and POT weights: real = scale * level(code), scale being their alpha; None: the codes are uniform.
     """
 
     bits: int
@@ -44,6 +46,7 @@ class Format:
     scale: tuple[float, ...] = (1.0,)
     zero_point: tuple[int, ...] = (0,)
     axis: int | None = None
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 64:
@@ -53,6 +56,11 @@ class Format:
             raise MalformedGraph(f"scale must be positive and finite, not {bad!r}")
         if self.axis is None and (len(self.scale) != 1 or len(self.zero_point) != 1):
             raise MalformedGraph(f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis")
+        if self.levels is not None and (self.signed or any(self.zero_point) or not BITS[0] <= self.bits <= BITS[1]):
+            raise MalformedGraph(
+                f"codes of {self.levels.rule} weights must be unsigned, of {BITS[0]} to {BITS[1]} bits and without "
+                f"zero point, not of {self.bits} bits"
+            )
         if any(not self.low <= z <= self.high for z in self.zero_point):
             raise MalformedGraph(f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}")
 
@@ -93,29 +101,40 @@ class Format:
         return np.array(self.zero_point, np.int64)
 
     def with_bits(self, bits: int, *, signed: bool | None = None) -> Format:
-        """This format's scale and zero point with another width."""
+        """This format's scale and zero point with another width, of uniform codes."""
         return Format(bits, self.signed if signed is None else signed, False, self.scale, self.zero_point, self.axis)
 
     def real(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Reals, float32[...]: float32(code - zero_point) * scale, as ONNX's DequantizeLinear defines it."""
+        """Reals, float32[...]: float32(code - zero_point) * scale, as ONNX's DequantizeLinear defines it.
+
+        With levels: level * scale, the level correctly rounded to float32.
+        """
         shape = [1] * codes.ndim
         if self.per_channel and self.axis is not None:
             shape[self.axis] = -1
+        if self.levels is not None:
+            return self.levels.reals(codes, self.bits) * self.scales.reshape(shape)
         centred = codes.astype(np.int64) - self.zero_points.reshape(shape)
         return centred.astype(np.float32) * self.scales.reshape(shape)
 
     def check(self, codes: np.ndarray[Any, Any], name: str) -> None:
         """Raise OutOfDomain, naming the tensor and the first coordinate, if a code is outside the format."""
-        if codes.size == 0 or (codes.min() >= self.low and codes.max() <= self.high):
+        if codes.size == 0 or (self.levels is None and codes.min() >= self.low and codes.max() <= self.high):
             return
-        bad = tuple(int(i) for i in np.argwhere((codes < self.low) | (codes > self.high))[0])
+        wrong = (codes < self.low) | (codes > self.high)
+        if self.levels is not None:
+            negative, magnitude = split(codes, self.bits)
+            wrong |= negative & (magnitude == 0)
+        if not wrong.any():
+            return
+        bad = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise OutOfDomain(
             f"tensor {name!r}: code {int(codes[bad])} at {bad} is outside {self} ({self.low} to {self.high})"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """A dict for JSON and TOML; `from_dict` reads it back exactly."""
-        return {
+        data: dict[str, Any] = {
             "bits": self.bits,
             "signed": self.signed,
             "narrow": self.narrow,
@@ -123,6 +142,7 @@ class Format:
             "zero_point": list(self.zero_point),
             "axis": self.axis,
         }
+        return data if self.levels is None else {**data, "levels": self.levels.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Format:
@@ -134,10 +154,13 @@ class Format:
             tuple(float(s) for s in data.get("scale", (1.0,))),
             tuple(int(z) for z in data.get("zero_point", (0,))),
             data.get("axis"),
+            None if data.get("levels") is None else Levels.from_dict(data["levels"]),
         )
 
     def __str__(self) -> str:
         kind = f"{'i' if self.signed else 'u'}{self.bits}"
+        if self.levels is not None:
+            kind = f"{self.levels.rule}{self.bits} guard {self.levels.guard_bits} {self.levels.variant}"
         exponents = self.exponents
         if exponents is not None:
             low, high = min(exponents), max(exponents)

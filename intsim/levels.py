@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,44 @@ class Levels:
     def from_dict(cls, data: Mapping[str, Any]) -> Levels:
         """The Levels that `to_dict` wrote."""
         return cls(str(data["rule"]), int(data["guard_bits"]), str(data["variant"]))
+
+
+def product_table(levels: Levels, bits: int, low: int, high: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """T[m, x - low], i64[2**(bits - 1), high - low + 1]: the product of x and the level m in units of 2**-guard_bits.
+
+    The definition is spec.post_table's; made with integer square roots only. Source: paper section "POST" of ASQ.
+    """
+    product = _shared if levels.variant == "shared" else _full
+    ks = [int(k) for k in levels.half_octaves(bits)]
+    rows = [[product(x, k, levels.guard_bits) for x in range(low, high + 1)] for k in ks]
+    return np.array([[0] * (high - low + 1), *rows], np.int64)
+
+
+def half_up_root(x: int, n: int) -> int:
+    """half_up(x * 2**(n/2)) = floor((floor(2 x 2**(n/2)) + 1) / 2), exactly; n of any sign.
+
+    floor(sqrt(q)) = isqrt(floor(q)) and ceil(sqrt(q)) = isqrt(ceil(q) - 1) + 1 for a rational q > 0.
+    """
+    square, shift = x * x, n + 2  # (2 x 2**(n/2))**2 = x**2 2**(n + 2)
+    if x >= 0:
+        doubled = isqrt(square << shift if shift >= 0 else square >> -shift)
+    else:
+        ceiling = square << shift if shift >= 0 else -(-square >> -shift)
+        doubled = -(isqrt(ceiling - 1) + 1)
+    return (doubled + 1) >> 1
+
+
+def _shared(x: int, k: int, guard_bits: int) -> int:
+    """k even: a shift of x, by floor; k odd: the look-up table's half_up(x 2**(F - 1/2)), shifted right by floor."""
+    if k % 2:
+        return half_up_root(x, 2 * guard_bits - 1) >> ((k - 1) // 2)
+    shift = guard_bits - k // 2
+    return x << shift if shift >= 0 else x >> -shift
+
+
+def _full(x: int, k: int, guard_bits: int) -> int:
+    """half_up(x 2**(F - k/2))."""
+    return half_up_root(x, 2 * guard_bits - k)
 
 
 def split(codes: Array, bits: int) -> tuple[Array, Array]:

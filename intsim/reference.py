@@ -11,14 +11,12 @@ import numpy as np
 from intsim import spec
 from intsim.errors import OutOfDomain, UnusableInput
 from intsim.formats import Format
-from intsim.lowering.lowered import Layer, Lowered
+from intsim.lowering.lowered import MAC_LAYERS, Layer, Lowered
 
 Array = np.ndarray[Any, Any]
 
 Observe = Callable[[Layer, tuple[Array, ...], Mapping[str, Array]], None]
 """Shown each layer, its results (of a MAC layer: the sums and where they overflowed) and the values at hand."""
-
-MAC_OPS = ("conv", "matmul")
 
 
 def run_reference(
@@ -78,6 +76,6 @@ def run_layer(layer: Layer, operands: Sequence[Array], format: Format | None) ->
 
 
 def _storage(layer: Layer, format: Format) -> np.dtype[Any]:
-    if layer.op in MAC_OPS:
+    if layer.op in MAC_LAYERS:
         return np.dtype(np.int32 if format.bits <= 32 else np.int64)
     return format.dtype

@@ -12,6 +12,7 @@ from intsim.cli.explain import show_explanation
 from intsim.cli.options import json_option, print_json, threads_option
 from intsim.cli.terminal import heading, note, progress, say, table
 from intsim.errors import IntsimError
+from intsim.lowering.lowered import MAC_LAYERS
 
 if TYPE_CHECKING:
     from intsim.comparison import Comparison, TensorDifference
@@ -99,7 +100,7 @@ def command(images: int, spec_images: int | None, report: str, threads: int | No
 def show_model(demo: Demonstration) -> None:
     """What is run."""
     graph, target = demo.model.graph, demo.model.target
-    macs = sum(layer.op in ("conv", "matmul") for layer in demo.model.lowered.layers)
+    macs = sum(layer.op in MAC_LAYERS for layer in demo.model.lowered.layers)
     heading("intsim demo: a small ResNet that classifies Fashion-MNIST, in 8-bit integers")
     say(
         f"{len(graph.nodes)} nodes, {macs} of them convolutions or fully connected; made by `intsim quantize`. "

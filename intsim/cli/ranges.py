@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from intsim.cli.arrays import Array, read_inputs
 from intsim.cli.options import (
     json_option,
     model_argument,
+    preprocess_option,
     print_json,
     target_option,
     threads_option,
@@ -22,8 +21,6 @@ from intsim.cli.options import (
 from intsim.cli.terminal import heading, progress, say, table
 
 if TYPE_CHECKING:
-    from intsim.formats import Format
-    from intsim.lowering import Layer
     from intsim.model import Model
 
 IMAGES = 16
@@ -32,11 +29,14 @@ IMAGES = 16
 
 @click.command("ranges")
 @model_argument
-@click.option("--input", "inputs", multiple=True, metavar="[NAME=]X.npy", help="Also observe a run on this input.")
+@click.option("--input", "inputs", multiple=True, metavar="[NAME=]X.npy|DIR", help="Also observe a run on this input.")
+@preprocess_option
 @target_option
 @threads_option
 @json_option
-def command(model: str, inputs: tuple[str, ...], target: str, threads: int | None, as_json: bool) -> int:
+def command(
+    model: str, inputs: tuple[str, ...], preprocess: str | None, target: str, threads: int | None, as_json: bool
+) -> int:
     """Accumulator bits of every layer of MODEL: declared; worst case, by the formats; proved; observed.
 
     Worst case: with any weights that their format allows. Proved: with these weights no input needs more. Both count
@@ -46,8 +46,8 @@ def command(model: str, inputs: tuple[str, ...], target: str, threads: int | Non
 
     loaded = load(model, target)
     observed: dict[str, tuple[int, int, int]] = {}
-    if inputs:
-        arrays, _ = read_inputs(inputs, loaded.graph.inputs)
+    if inputs or preprocess is not None:
+        arrays, _ = read_inputs(inputs, loaded.graph, preprocess)
         observed = observe(loaded, arrays, threads)
     rows = [_row(loaded, name, observed) for name in loaded.bounds]
     if as_json:
@@ -93,28 +93,8 @@ def observe(model: Model, inputs: Mapping[str, Array], threads: int | None) -> d
     return found
 
 
-def worst_case(model: Model, layer: Layer) -> tuple[int, int]:
-    """The least and the greatest sum by formats alone: products times the largest product, and the bias as it is."""
-    graph = model.graph
-    node = next(node for node in graph.nodes if node.name == layer.node)
-    x, w = (graph.values[name] for name in node.inputs[:2])
-    lengths = w.shape[1:] if layer.op == "conv" else (x.shape[-1] if len(w.shape) < 2 else w.shape[-2],)
-    assert None not in lengths, "the proof needed them too"
-    ends = [_centred(value.format) for value in (x, w) if value.format is not None]
-    corners = [a * b for a in ends[0] for b in ends[1]]
-    products = math.prod(length or 0 for length in lengths)
-    bias = layer.parameters.get("bias")
-    biases = (0, 0) if bias is None else (int(np.min(bias)), int(np.max(bias)))
-    return products * min(corners) + biases[0], products * max(corners) + biases[1]
-
-
-def _centred(format: Format) -> tuple[int, int]:
-    """The least and the greatest code minus its zero point."""
-    return format.low - max(format.zero_point), format.high - min(format.zero_point)
-
-
 def _row(model: Model, layer_name: str, observed: Mapping[str, tuple[int, int, int]]) -> dict[str, Any]:
-    from intsim.ranges import signed_bits
+    from intsim.ranges import signed_bits, worst_case
 
     layer = next(layer for layer in model.lowered.layers if layer.name == layer_name)
     tensor = next(name for name, accumulator in model.lowered.accumulators.items() if accumulator == layer.outputs[0])
@@ -125,7 +105,7 @@ def _row(model: Model, layer_name: str, observed: Mapping[str, tuple[int, int, i
         "node": layer.node,
         "op": layer.op,
         "declared": bounds.declared_bits,
-        "worst_case": signed_bits(*worst_case(model, layer)),
+        "worst_case": signed_bits(*worst_case(model.lowered, layer)),
         "proved": bounds.needed_bits,
         "proved_low": min(bounds.low),
         "proved_high": max(bounds.high),

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import AttributeProto, ModelProto, NodeProto
 
 from intsim.errors import MalformedGraph, UnsupportedOp
+from intsim.importers.onnx_node import INTSIM
 
 LARGEST_GRAPH = 1_000_000
 """How many nodes the functions may become: each may call two others, and so on, thirty times."""
@@ -20,7 +21,10 @@ Key = tuple[str, str, str]
 
 
 def inlined(model: ModelProto) -> ModelProto:
-    """The model without functions. Errors: MalformedGraph (recursion), UnsupportedOp (too many nodes)."""
+    """The model without functions, but for those of the project's own domain, which have importers.
+
+    Errors: MalformedGraph (recursion), UnsupportedOp (too many nodes).
+    """
     if not model.functions:
         return model
     from onnx import checker, inliner
@@ -30,7 +34,8 @@ def inlined(model: ModelProto) -> ModelProto:
     if nodes > LARGEST_GRAPH:
         raise UnsupportedOp(f"the model's functions become {nodes} nodes; supported: up to {LARGEST_GRAPH}")
     try:
-        return inliner.inline_local_functions(model)
+        own = [(f.domain, f.name) for f in model.functions if f.domain == INTSIM]
+        return inliner.inline_selected_functions(model, own, exclude=True)
     except (checker.ValidationError, RuntimeError, ValueError, DecodeError, EncodeError) as error:
         line = " ".join(str(error).split())[:300]
         raise MalformedGraph(f"the model's functions cannot be inlined: {line}") from None

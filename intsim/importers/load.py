@@ -20,6 +20,7 @@ from intsim.importers import (
     normalization,
     padding,
     pooling,
+    post,
     qdq,
     qoperator,
     resizing,
@@ -32,6 +33,7 @@ from intsim.importers.onnx_node import OnnxNode
 
 IMPORTERS: Mapping[tuple[str, str], Importer] = {
     **qdq.OPS,
+    **post.OPS,
     **qoperator.OPS,
     **convolution.OPS,
     **matmul.OPS,

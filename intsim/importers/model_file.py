@@ -17,7 +17,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 from intsim.errors import MalformedGraph, UnsupportedOp, UnusableInput
 from intsim.importers.external_data import ExternalData
 from intsim.importers.functions import inlined
-from intsim.importers.onnx_node import MICROSOFT, OnnxNode, read_node
+from intsim.importers.onnx_node import INTSIM, MICROSOFT, OnnxNode, read_node
 from intsim.importers.tensors import Array, ElementType, element_type, read_tensor
 from intsim.importers.topology import sorted_nodes, without_identities
 from intsim.ops import Shape
@@ -72,8 +72,10 @@ def parse_model(source: str | Path | bytes | ModelProto) -> tuple[ModelFile, Mal
     inputs = _inputs(model.graph, initializers)
     nodes = [read_node(n, i) for i, n in enumerate(model.graph.node)]
     for node in nodes:
-        if node.domain not in ("", MICROSOFT):
-            raise node.unsupported(f"domain {node.domain!r} is not supported; supported: ai.onnx, {MICROSOFT}")
+        if node.domain not in ("", MICROSOFT, INTSIM):
+            raise node.unsupported(
+                f"domain {node.domain!r} is not supported; supported: ai.onnx, {MICROSOFT}, {INTSIM}"
+            )
     nodes = sorted_nodes(nodes, [*inputs, *initializers])
     outputs = _outputs(model.graph, {*inputs, *initializers, *(o for n in nodes for o in n.outputs)})
     file = ModelFile(

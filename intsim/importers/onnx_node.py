@@ -13,6 +13,8 @@ from intsim.errors import IntsimError, MalformedGraph, UnsupportedOp
 from intsim.importers.tensors import element_type, read_tensor
 
 MICROSOFT = "com.microsoft"
+INTSIM = "ai.intsim"
+"""The domain of this project's own model-local functions."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ class Builder:
         if format is None:
             return name
         output = f"{name}#real"
+        if output not in self.values and format.levels is not None:
+            self.emit("constant", (), output, None, node, value=format.real(self.graph.constants[name]))
         if output not in self.values:
             self.dequantize(name, output, format, node)
         return output

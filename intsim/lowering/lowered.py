@@ -10,6 +10,10 @@ from intsim.formats import Format
 from intsim.graph import Graph
 from intsim.target import Target
 
+CONVS = ("conv", "post_conv")
+MAC_LAYERS = (*CONVS, "matmul", "post_matmul")
+"""The layers that accumulate products; the convolutions among them have their channels on axis 1, the others last."""
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -51,6 +51,8 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
         format = graph.format(name)
         if format is None:
             return f"tensor {name!r} is not quantized"
+        if format.levels is not None:
+            return f"{format.levels.rule} weights are multiplied in float by ONNX Runtime"
         if node.op != "AveragePool" and (between := _float_between(graph, name)):
             return f"tensor {name!r} is real: ONNX Runtime does not move a DequantizeLinear across {between}"
         formats.append(format)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import Any
 
 import numpy as np
 
 from intsim.errors import OutOfDomain
-from intsim.levels import BITS, GUARD_BITS, RULES, VARIANTS
+from intsim.levels import BITS, GUARD_BITS, RULES, VARIANTS, Levels, product_table
 from intsim.spec import checks
 from intsim.spec.integers import Integers, as_integers, result
 
@@ -32,37 +31,7 @@ def post_table(*, rule: str, bits: int, guard_bits: int, variant: str, low: int,
     guard_bits = checks.integer(guard_bits, *GUARD_BITS, "guard_bits")
     low = checks.integer(low, -WIDEST, 0, "low")
     high = checks.integer(high, 0, WIDEST, "high")
-    product = _shared if variant == "shared" else _full
-    step = 1 if rule == "post" else 2
-    rows: list[list[int]] = [[0] * (high - low + 1)]
-    for m in range(1, 1 << (bits - 1)):
-        rows.append([product(x, (m - 1) * step, guard_bits) for x in range(low, high + 1)])
-    return result(np.array(rows, np.int64))
-
-
-def half_up_root(x: int, n: int) -> int:
-    """half_up(x * 2**(n/2)) = floor((floor(2 x 2**(n/2)) + 1) / 2), exactly; n of any sign.
-
-    floor(sqrt(q)) = isqrt(floor(q)) and ceil(sqrt(q)) = isqrt(ceil(q) - 1) + 1 for a rational q > 0.
-    """
-    square, shift = x * x, n + 2  # (2 x 2**(n/2))**2 = x**2 2**(n + 2)
-    if x >= 0:
-        doubled = isqrt(square << shift if shift >= 0 else square >> -shift)
-    else:
-        ceiling = square << shift if shift >= 0 else -(-square >> -shift)
-        doubled = -(isqrt(ceiling - 1) + 1)
-    return (doubled + 1) >> 1
-
-
-def _shared(x: int, k: int, guard_bits: int) -> int:
-    if k % 2:
-        return half_up_root(x, 2 * guard_bits - 1) >> ((k - 1) // 2)
-    shift = guard_bits - k // 2
-    return x << shift if shift >= 0 else x >> -shift
-
-
-def _full(x: int, k: int, guard_bits: int) -> int:
-    return half_up_root(x, 2 * guard_bits - k)
+    return result(product_table(Levels(rule, guard_bits, variant), bits, low, high))
 
 
 def products(x: Integers, w: Integers, table: Integers, low: int) -> Integers:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from intsim.errors import OutOfDomain
-from intsim.levels import Levels, join, split
-from intsim.spec.post_table import half_up_root, post_table
+from intsim.levels import Levels, half_up_root, join, split
+from intsim.spec.post_table import post_table
 
 LOW, HIGH = -255, 255
 """Every difference of two 8-bit codes, hence every 8-bit activation under every zero point."""

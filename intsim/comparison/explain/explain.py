@@ -27,7 +27,9 @@ MOVEMENT = ("flatten", "reshape", "transpose", "squeeze", "unsqueeze", "slice", 
 
 EXPLAINERS: Mapping[str, Explainer] = {
     "conv": mac.explain_conv,
+    "post_conv": mac.explain_conv,
     "matmul": mac.explain_matmul,
+    "post_matmul": mac.explain_matmul,
     "requantize": requantize.explain_requantize,
     "requantize_float32": requantize.explain_requantize_float32,
     "quantize": requantize.explain_quantize,

@@ -10,7 +10,7 @@ import numpy as np
 
 from intsim.comparison.explain.elements import Array, Elements, broadcast_at
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
-from intsim.lowering.lowered import Layer
+from intsim.lowering.lowered import CONVS, Layer
 
 PADDING = "padding"
 """What stands for the coordinate of an input element that lies in the padding."""
@@ -37,7 +37,7 @@ def _conv_products(elements: Elements, layer: Layer, at: Coordinate, w: Array) -
     image, channel, *position = at
     lengths = elements.shape(name)[2:]
     first = channel // (len(w) // p["groups"]) * w.shape[1]
-    x_zero, w_zero = int(p["x_zero"]), _channel(p["w_zero"], channel)
+    x_zero, w_zero = int(p["x_zero"]), _channel(p.get("w_zero", 0), channel)
     for c, *k in itertools.product(*(range(length) for length in w.shape[1:])):
         place = [
             out * s + tap * d - pad
@@ -47,7 +47,7 @@ def _conv_products(elements: Elements, layer: Layer, at: Coordinate, w: Array) -
         source = (image, first + c, *place)
         input = list(elements.place(name, source)) if inside else PADDING
         x = elements.code(name, source) if inside else x_zero
-        yield _term(input, x, x_zero, [channel, c, *k], int(w[(channel, c, *k)]), w_zero)
+        yield _term(p, input, x, x_zero, [channel, c, *k], int(w[(channel, c, *k)]), w_zero)
 
 
 def _matmul_products(elements: Elements, layer: Layer, at: Coordinate, b: Array) -> Iterator[dict[str, Any]]:
@@ -55,17 +55,35 @@ def _matmul_products(elements: Elements, layer: Layer, at: Coordinate, b: Array)
     a = elements.array(name)
     row, column = at[: len(at) - int(b.ndim > 1)], at[-1:] if b.ndim > 1 else ()
     batch, inner_row = (row[:-1], row[-1:]) if a.ndim > 1 else (row, ())
-    a_zero, b_zero = int(p["a_zero"]), _channel(p["b_zero"], column[0] if column else 0)
+    a_zero, b_zero = int(p["a_zero"]), _channel(p.get("b_zero", 0), column[0] if column else 0)
     a_batch, b_batch = (broadcast_at(operand.shape[:-2], batch) for operand in (a, b))
     for k in range(a.shape[-1]):
         source, weight = (*a_batch, *inner_row, k), (*b_batch, k, *column)
         x = elements.code(name, source)
-        yield _term(list(elements.place(name, source)), x, a_zero, list(weight), int(b[weight]), b_zero)
+        yield _term(p, list(elements.place(name, source)), x, a_zero, list(weight), int(b[weight]), b_zero)
 
 
-def _term(input: list[int] | str, x: int, x_zero: int, weight: list[int], w: int, w_zero: int) -> dict[str, Any]:
-    """One product: where its factors are, their codes, what is left of these behind a zero point, the product."""
+def _term(
+    p: Mapping[str, Any], input: list[int] | str, x: int, x_zero: int, weight: list[int], w: int, w_zero: int
+) -> dict[str, Any]:
+    """One product: where its factors are, their codes, what is left of these behind a zero point, the product.
+
+    With POST or POT weights the product is looked up: sign(w) * T[m, x - zero], m the magnitude of w.
+    """
     x_part = {"input": input, "x": x} | ({"x - zero": x - x_zero} if x_zero else {})
+    if "table" in p:
+        half = len(p["table"])
+        found = int(p["table"][w % half, x - x_zero - p["low"]])
+        sign = -1 if w >= half else int(w > 0)
+        return {
+            **x_part,
+            "weight": weight,
+            "w": w,
+            "sign": sign,
+            "m": w % half,
+            "T[m, x]": found,
+            "product": sign * found,
+        }
     w_part = {"weight": weight, "w": w} | ({"w - zero": w - w_zero} if w_zero else {})
     return {**x_part, **w_part, "product": (x - x_zero) * (w - w_zero)}
 
@@ -82,7 +100,7 @@ def _sum(elements: Elements, layer: Layer, at: Coordinate, products: Iterator[Ma
         terms.append({**term, "sum": total})
     lines = [Line("sum of products", total, f"{len(terms)} products in MAC order")]
     if p["bias"] is not None:
-        channel = at[1] if layer.op == "conv" else (at[-1] if w.ndim > 1 else 0)
+        channel = at[1] if layer.op in CONVS else (at[-1] if w.ndim > 1 else 0)
         bias = _channel(p["bias"], channel)
         lines.append(Line("bias", bias, "in units of the accumulator, added last"))
         total += bias
