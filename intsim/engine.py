@@ -16,6 +16,7 @@ from intsim.observe import Observer, overflow_of
 from intsim.plan.choose import find_kernel
 from intsim.plan.plan import Plan
 from intsim.result import Result
+from intsim.summation import EVENTS, PLAIN
 from intsim.taps import TapSpec
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Engine:
             name = layer.outputs[0]
             if name not in batch.inputs:
                 results = self._call(layer, [values[n] for n in layer.inputs], layer.parameters, pool)
-                if layer.parameters.get("overflow") == "trap":
+                if "accumulator_bits" in layer.parameters:
                     raise_trap(lowered, layer, results, values, batch)
                 observer.observe(layer, results, values)
                 computed = results[0]
@@ -114,12 +115,26 @@ def raise_trap(
     lowered: Lowered, layer: Layer, results: Sequence[Any], values: Mapping[str, Array], batch: Batch
 ) -> None:
     """Raise AccumulatorOverflow if a sum did not fit: node, coordinate in the whole run, and the sum."""
-    overflow = overflow_of(lowered, layer, results, values)
+    p, s = layer.parameters, layer.parameters.get("summation") or PLAIN
+    bits = int(p["accumulator_bits"])
+    adders = {
+        "accumulator": (p["overflow"], bits),
+        "tree": (s.tree_overflow, s.tree_bits),
+        "spill": (s.spill_overflow, s.spill_bits or bits),
+    }
+    trapped = sum(EVENTS[what] for what, (rule, _) in adders.items() if rule == "trap")
+    if not trapped:
+        return
+    overflow = overflow_of(lowered, layer, results, values, trapped)
     if overflow.first is None:
         return
     at = (overflow.first[0] + batch.rows_before(len(results[0])), *overflow.first[1:])
-    bits = layer.parameters["accumulator_bits"]
+    what = overflow.rule or "accumulator"
     raise AccumulatorOverflow(
-        f"node {layer.node!r}: the sum {overflow.value} at {at} does not fit its {bits}-bit accumulator, which traps; "
-        f"widen it (accumulator_bits), or let it wrap or saturate (overflow)"
+        f"node {layer.node!r}: the sum {overflow.value} at {at} does not fit its {adders[what][1]}-bit {what}, which "
+        f"traps; widen it ({what}_bits), or let it wrap or saturate ({_FIELDS[what]})"
     )
+
+
+_FIELDS = {"accumulator": "overflow", "tree": "tree_overflow", "spill": "spill_overflow"}
+"""The target's field that has the overflow rule of each adder."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.formats import Format
-from intsim.lowering.lowered import Layer, Lowered
+from intsim.lowering.lowered import CONVS, Layer, Lowered
 from intsim.ranges import MAC_OPS, constant_operand
+from intsim.summation import ALL_EVENTS
 from intsim.sums import first_misfit
 from intsim.taps import Collector, Overflow, Tap, TapSpec, count_clipped, count_overflows
 
@@ -92,21 +93,25 @@ class Observer:
 
 
 def overflow_of(
-    lowered: Lowered, layer: Layer, results: Sequence[Array | None], values: Mapping[str, Array]
+    lowered: Lowered,
+    layer: Layer,
+    results: Sequence[Array | None],
+    values: Mapping[str, Array],
+    events: int = ALL_EVENTS,
 ) -> Overflow:
-    """The Overflow record of a MAC layer's results."""
+    """The Overflow record of a MAC layer's results, of the adders whose bits are in `events`."""
     sums, overflowed = results[0], results[1] if len(results) > 1 else None
     assert sums is not None, "a MAC layer has sums"
-    axis = 1 if layer.op == "conv" else -1
+    axis = 1 if layer.op in CONVS else -1
     if overflowed is None:
         return Overflow(0, np.zeros(sums.shape[axis] if sums.ndim else 1, np.int64), None, None)
 
-    def value(at: tuple[int, ...]) -> int:
+    def value(at: tuple[int, ...]) -> tuple[str, int]:
         constant = constant_operand(lowered, layer, 1)
         w = values[layer.inputs[1]] if constant is None else constant
-        return first_misfit(layer, values[layer.inputs[0]], w, at)
+        return first_misfit(layer, values[layer.inputs[0]], w, at, events)
 
-    return count_overflows(overflowed, axis, value)
+    return count_overflows(overflowed & events, axis, value)
 
 
 def clipping_layers(lowered: Lowered, name: str) -> list[Layer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from intsim.errors import OutOfDomain, UnsupportedOp
-from intsim.lowering.lowered import Layer, Lowered
+from intsim.lowering.lowered import CONVS, MAC_LAYERS, Layer, Lowered
+from intsim.summation import PLAIN, Summation
 
 Array = np.ndarray[Any, Any]
 
-MAC_OPS = ("conv", "matmul")
+MAC_OPS = MAC_LAYERS
 """The layers that accumulate."""
 
 
@@ -22,24 +23,42 @@ MAC_OPS = ("conv", "matmul")
 class Bounds:
     """What one accumulator can hold, one Python integer a channel (one for all where no operand is constant).
 
-    low, high: the exact sum, zero points, padding and bias included; attained by some input.
+    low, high: the exact sum, zero points, padding, bias and a constant included; attained by some input (where spills
+    round, it is the sum with their errors, and a bound that need not be attained).
     partial_low, partial_high: every partial sum, whatever the order of the additions.
-    needed_bits: the narrowest two's complement accumulator that holds every sum that its overflow rule looks at:
-    the total for `wrap` and `trap` (a modular sum may leave and come back), each partial sum for `saturate`.
-    declared_bits: the target's accumulator. cannot_overflow: needed_bits <= declared_bits.
+    bits: by channel the narrowest two's complement accumulator that holds every value that its overflow rule looks at:
+    after each pass and at the end for `wrap`, `trap` and a saturating one that clamps at the end (a modular sum may
+    leave and come back), each partial sum in MAC order for one that clamps after every product. With zero points
+    corrected afterwards that is the sum of the raw codes' products, too. needed_bits: the largest of them.
+    declared_bits: the target's accumulator.
+    tree_bits, tree_declared: the same of the adder tree's nodes, spill_bits, spill_declared: of the partial sums
+    between passes; None where there are none, or where nothing limits them.
+    cannot_overflow: each fits in what is declared, so that no input can make anything leave its range.
     """
 
     low: tuple[int, ...]
     high: tuple[int, ...]
     partial_low: tuple[int, ...]
     partial_high: tuple[int, ...]
-    needed_bits: int
+    bits: tuple[int, ...]
     declared_bits: int
+    tree_bits: int | None = None
+    tree_declared: int | None = None
+    spill_bits: int | None = None
+    spill_declared: int | None = None
+
+    @property
+    def needed_bits(self) -> int:
+        """The smallest accumulator that is provably safe."""
+        return max(self.bits)
 
     @property
     def cannot_overflow(self) -> bool:
-        """Whether no input can leave the declared accumulator."""
-        return self.needed_bits <= self.declared_bits
+        """Whether no input can leave the declared accumulator, a node of its tree or a spill."""
+        pairs = [(self.tree_bits, self.tree_declared), (self.spill_bits, self.spill_declared)]
+        return self.needed_bits <= self.declared_bits and all(
+            needed <= declared for needed, declared in pairs if needed is not None and declared is not None
+        )
 
     def partial_bits(self) -> int:
         """The width that holds every partial sum in any order."""
@@ -68,28 +87,162 @@ def prove(lowered: Lowered, known: tuple[Lowered, Mapping[str, Bounds]] | None =
 def bounds_of(lowered: Lowered, layer: Layer) -> Bounds:
     """The Bounds of one conv or matmul layer.
 
-    With the centred operands x' = x - x_zero in [a, b] and w' = w - w_zero: high = sum(max(w' a, w' b)) + bias,
-    low = sum(min(w' a, w' b)) + bias. A tap that lies in the padding contributes 0.
+    With the factors x' = x - x_zero in [a, b] and w' = w - w_zero, each product lies within w' a and w' b, and 0 where
+    its tap lies in the padding; intervals are added along the walk of spec/accumulate.py. All that it does to a value,
+    rounding included, is monotone, so that the ends of an interval follow its ends.
     """
-    sums = _conv_sums if layer.op == "conv" else _matmul_sums
-    low, high = sums(lowered, layer)
-    bias = layer.parameters.get("bias")
-    biases = [0] * len(low) if bias is None else [int(b) for b in np.atleast_1d(bias)]
-    if len(low) == 1:
-        low, high = low * len(biases), high * len(biases)
-    if len(biases) == 1:
-        biases = biases * len(low)
-    totals = [(lo + b, hi + b) for lo, hi, b in zip(low, high, biases, strict=True)]
-    # In any order: the negative parts alone, or the positive parts alone, may come first.
-    partial_low = tuple(min(lo, 0) + min(b, 0) for lo, b in zip(low, biases, strict=True))
-    partial_high = tuple(max(hi, 0) + max(b, 0) for hi, b in zip(high, biases, strict=True))
-    total_low, total_high = tuple(t[0] for t in totals), tuple(t[1] for t in totals)
-    needed = signed_bits(min(total_low), max(total_high))
-    if layer.parameters["overflow"] == "saturate":
-        # The bias comes last, so the sum without it is one of the partial sums.
-        needed = max(needed, signed_bits(min(low), max(high)))
+    s: Summation = layer.parameters.get("summation") or PLAIN
+    extra = [_per_channel(layer.parameters.get(key)) for key in ("bias", "constant")]
+    plain = _terms(lowered, layer, None).spread(max(map(len, extra)))
+    own = plain if s == PLAIN else _terms(lowered, layer, s).spread(plain.channels)
+    channels = plain.channels
+    bias, constant = (v * channels if len(v) == 1 else v for v in extra)
+
+    exact = [(_ints(low.sum(axis=1)), _ints(high.sum(axis=1))) for low, high in plain.windows]
+    sums = plain.by_channel([e[0] for e in exact], min), plain.by_channel([e[1] for e in exact], max)
+    reach = _Reach(s, layer, channels)
+    for (low, high), limits in zip(own.windows, exact, strict=True):
+        reach.walk(own, low, high, limits, bias, constant)
     declared = int(layer.parameters["accumulator_bits"])
-    return Bounds(total_low, total_high, partial_low, partial_high, needed, declared)
+    return Bounds(
+        tuple(lo + b + c - reach.rounding for lo, b, c in zip(sums[0], bias, constant, strict=True)),
+        tuple(hi + b + c + reach.rounding for hi, b, c in zip(sums[1], bias, constant, strict=True)),
+        # In any order: the negative parts alone, or the positive parts alone, may come first.
+        tuple(min(lo, 0) + min(b, 0) + min(c, 0) for lo, b, c in zip(sums[0], bias, constant, strict=True)),
+        tuple(max(hi, 0) + max(b, 0) + max(c, 0) for hi, b, c in zip(sums[1], bias, constant, strict=True)),
+        tuple(signed_bits(lo, hi) for lo, hi in zip(*reach.accumulator, strict=True)),
+        declared,
+        *reach.tree_bits(),
+        *reach.spill_bits(declared),
+    )
+
+
+class _Reach:
+    """The least and the greatest value, by channel, that each adder of a layer has to hold."""
+
+    def __init__(self, summation: Summation, layer: Layer, channels: int) -> None:
+        self.summation = summation
+        self.each = layer.parameters["overflow"] == "saturate" and summation.clamp == "product"
+        self.accumulator = [0] * channels, [0] * channels
+        self.tree = [0] * channels, [0] * channels
+        self.spilled = [0] * channels, [0] * channels
+        self.rounding = 0  # the most that the spills' rounding can move a sum
+
+    def walk(
+        self, terms: _Terms, low: Array, high: Array, exact: tuple[Array, Array], bias: list[int], constant: list[int]
+    ) -> None:
+        """Follow the sums of one window; low, high: [rows, K] in MAC order; exact: ends of the true sums."""
+        s = self.summation
+        first, last, added = (terms.rows(v) for v in ([0] * len(bias), bias, constant))
+        acc = [terms.rows(bias), terms.rows(bias)] if s.bias_first else [first, first]
+        if s.bias_first:
+            last = first
+            self.look(self.accumulator, terms, acc, self.each)
+        error = 0
+        blocks = [(a * terms.block, b * terms.block) for a, b in s.blocks(low.shape[1] // terms.block)]
+        for number, (start, stop) in enumerate(blocks):
+            if number:
+                self.look(self.accumulator, terms, acc)
+                acc = [_ints(np.array([s.rounded(v) for v in end], object)) for end in acc]
+                self.look(self.spilled, terms, acc)
+                acc = [end << s.spill_shift for end in acc]
+                error += (1 << s.spill_shift) - 1
+                self.look(self.accumulator, terms, acc, self.each)
+            steps = self.steps(terms, low[:, start:stop]), self.steps(terms, high[:, start:stop])
+            if s.tree_bits is not None:
+                self.look_at_nodes(terms, *steps)
+            ends = [_ints(step.sum(axis=(1, 2))) for step in steps]
+            if self.each:
+                sums = [step.sum(axis=2) for step in steps]
+                if (sums[0] > 0).any() or (sums[1] < 0).any():  # else the last partial sum reaches farthest
+                    partial = [_ints(np.cumsum(v, axis=1)) for v in sums]
+                    self.look(
+                        self.accumulator,
+                        terms,
+                        [acc[0] + partial[0].min(axis=1, initial=0), acc[1] + partial[1].max(axis=1, initial=0)],
+                    )
+            acc = [a + e for a, e in zip(acc, ends, strict=True)]
+            self.look(self.accumulator, terms, acc, self.each)
+        self.rounding = max(self.rounding, error)
+        if s.offsets is not None:
+            self.look(self.accumulator, terms, acc)
+            before = terms.rows(bias) if s.bias_first else first
+            acc = [exact[0] + before - error, exact[1] + before + error]
+            self.look(self.accumulator, terms, acc, self.each)
+        acc = [a + last for a in acc]
+        self.look(self.accumulator, terms, acc, self.each)
+        self.look(self.accumulator, terms, [a + added for a in acc])
+
+    def steps(self, terms: _Terms, ends: Array) -> Array:
+        """[rows, steps, leaves]: the products of each step of a pass, the tree filled up with 0."""
+        lanes = self.summation.lanes
+        if lanes == 1:
+            return ends[:, :, None]
+        count = -(-ends.shape[1] // lanes)
+        filled = np.zeros((len(ends), count * lanes), ends.dtype)
+        filled[:, : ends.shape[1]] = ends
+        leaves = np.zeros((len(ends), count, 1 << (lanes - 1).bit_length()), ends.dtype)
+        leaves[:, :, :lanes] = filled.reshape(len(ends), count, lanes)
+        return leaves
+
+    def look_at_nodes(self, terms: _Terms, low: Array, high: Array) -> None:
+        while low.shape[2] > 1:
+            low, high = low[:, :, ::2] + low[:, :, 1::2], high[:, :, ::2] + high[:, :, 1::2]
+            if low.shape[1]:
+                self.look(self.tree, terms, [_ints(low.min(axis=(1, 2))), _ints(high.max(axis=(1, 2)))])
+
+    def look(self, reach: tuple[list[int], list[int]], terms: _Terms, ends: list[Array], really: bool = True) -> None:
+        """Widen what has been reached to the ends, [rows] each."""
+        if not really:
+            return
+        reach[0][:] = map(min, reach[0], terms.by_channel([ends[0]], min))
+        reach[1][:] = map(max, reach[1], terms.by_channel([ends[1]], max))
+
+    def tree_bits(self) -> tuple[int | None, int | None]:
+        if self.summation.tree_bits is None:
+            return None, None
+        return signed_bits(min(self.tree[0]), max(self.tree[1])), self.summation.tree_bits
+
+    def spill_bits(self, declared: int) -> tuple[int | None, int | None]:
+        if self.summation.channels_per_pass is None:
+            return None, None
+        return signed_bits(min(self.spilled[0]), max(self.spilled[1])), self.summation.spill_bits or declared
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The products of a layer's sums as intervals: for each window (low, high), [rows, K] in MAC order.
+
+    channels: how many there are; row r is of channel r % channels. block: products of one channel (pass by pass).
+    """
+
+    windows: list[tuple[Array, Array]]
+    channels: int
+    block: int
+
+    def spread(self, channels: int) -> _Terms:
+        """The same for so many channels, where one stands for all."""
+        if self.channels > 1 or channels == 1:
+            return self
+        windows = [(np.repeat(low, channels, axis=0), np.repeat(high, channels, axis=0)) for low, high in self.windows]
+        return _Terms(windows, channels, self.block)
+
+    def rows(self, values: list[int]) -> Array:
+        """Values by channel as object[rows]."""
+        return np.array(values * (len(self.windows[0][0]) // self.channels), object)
+
+    def by_channel(self, ends: list[Array], widest: Callable[..., int]) -> list[int]:
+        """The least (widest: min) or the greatest (max) of [rows] of all windows, by channel."""
+        return [widest(int(v) for end in ends for v in end[c :: self.channels]) for c in range(self.channels)]
+
+
+def _ints(values: Array) -> Array:
+    """The values as Python's integers."""
+    return np.asarray(values, object)
+
+
+def _per_channel(values: Any) -> list[int]:
+    return [0] if values is None else [int(v) for v in np.atleast_1d(values)]
 
 
 def worst_case(lowered: Lowered, layer: Layer) -> tuple[int, int]:
@@ -97,16 +250,20 @@ def worst_case(lowered: Lowered, layer: Layer) -> tuple[int, int]:
     node = next(n for n in lowered.graph.nodes if n.name == layer.node)
     w_format = lowered.graph.format(node.inputs[1])
     assert w_format is not None, "the operands of a MAC layer have formats"
-    x_zero, w_zero = ("x_zero", "w_zero") if layer.op == "conv" else ("a_zero", "b_zero")
+    x_zero, w_zero = ("x_zero", "w_zero") if layer.op in CONVS else ("a_zero", "b_zero")
     x = _interval(lowered, layer, 0, layer.parameters.get(x_zero, 0))
-    zeros = layer.parameters.get(w_zero, 0)
-    w = w_format.low - int(np.max(zeros)), w_format.high - int(np.min(zeros))
-    corners = [p * q for p in x for q in w]
+    if "table" in layer.parameters:
+        ends = layer.parameters["table"][:, [end - layer.parameters["low"] for end in x]]
+        corners = [-int(np.abs(ends).max()), int(np.abs(ends).max())]
+    else:
+        zeros = layer.parameters.get(w_zero, 0)
+        w = w_format.low - int(np.max(zeros)), w_format.high - int(np.min(zeros))
+        corners = [p * q for p in x for q in w]
     codes = constant_operand(lowered, layer, 1)
     if codes is None:
         length = _inner_length(lowered, layer)
     else:
-        length = codes[0].size if layer.op == "conv" else codes.shape[-2 if codes.ndim > 1 else 0]
+        length = codes[0].size if layer.op in CONVS else codes.shape[-2 if codes.ndim > 1 else 0]
     bias = np.atleast_1d(0 if layer.parameters.get("bias") is None else layer.parameters["bias"])
     return min(corners) * length + int(bias.min()), max(corners) * length + int(bias.max())
 
@@ -118,7 +275,7 @@ def signed_bits(low: int, high: int) -> int:
 
 def constant_operand(lowered: Lowered, layer: Layer, index: int) -> Array | None:
     """The codes of a MAC layer's first or second operand where it is a constant, None where it is computed."""
-    keyword = (("x", "w") if layer.op == "conv" else ("a", "b"))[index]
+    keyword = (("x", "w") if layer.op in CONVS else ("a", "b"))[index]
     if keyword in layer.parameters:
         return np.asarray(layer.parameters[keyword])
     name = layer.inputs[index]
@@ -143,50 +300,81 @@ def valid_taps(
     return sorted(s for s in sets if not any(set(s) < set(other) for other in sets))
 
 
-def _conv_sums(lowered: Lowered, layer: Layer) -> tuple[list[int], list[int]]:
-    """Per output channel the least and the greatest sum of products, without the bias."""
+def _terms(lowered: Lowered, layer: Layer, summation: Summation | None) -> _Terms:
+    """The products of the codes behind their zero points, or behind the summation's offsets, in its order."""
+    offsets = None if summation is None else summation.offsets
+    names = ("x_zero", "w_zero") if layer.op in CONVS else ("a_zero", "b_zero")
+    zeros = [layer.parameters.get(name, 0) for name in names]
+    return (_conv_terms if layer.op in CONVS else _matmul_terms)(lowered, layer, zeros, offsets or zeros, summation)
+
+
+def _conv_terms(
+    lowered: Lowered, layer: Layer, zeros: Sequence[Any], offsets: Sequence[Any], summation: Summation | None
+) -> _Terms:
     parameters = layer.parameters
-    w_low, w_high = _elements(lowered, layer, 1, parameters.get("w_zero", 0), axis=0)
-    x_low, x_high = _interval(lowered, layer, 0, parameters.get("x_zero", 0))
-    low, high = (t.sum(axis=1) for t in _products(x_low, x_high, w_low, w_high))
-    lengths = _lengths(lowered, layer.inputs[0], low.ndim - 1)
+    w_low, w_high = _elements(lowered, layer, 1, offsets[1], axis=0)
+    outside = int(zeros[0]) - int(offsets[0])  # what padding supplies
+    x_low, x_high = _interval(lowered, layer, 0, offsets[0], outside)
+    low, high = _products(layer, x_low, x_high, w_low, w_high)
+    pad_low, pad_high = _products(layer, outside, outside, w_low, w_high)
+    lengths = _lengths(lowered, layer.inputs[0], low.ndim - 2)
     pads = parameters["pads"]
     taps = [
-        valid_taps(length, low.shape[1 + i], strides, dilation, pads[i], pads[i + len(lengths)])
+        valid_taps(length, low.shape[2 + i], strides, dilation, pads[i], pads[i + len(lengths)])
         for i, (length, strides, dilation) in enumerate(
             zip(lengths, parameters["strides"], parameters["dilations"], strict=True)
         )
     ]
-    channels = np.arange(len(low))
-    windows = [np.ix_(channels, *map(np.array, window)) for window in product(*taps)]
-    lows = [low[window].reshape(len(low), -1).sum(axis=1) for window in windows]
-    highs = [high[window].reshape(len(high), -1).sum(axis=1) for window in windows]
-    return [min(map(int, v)) for v in zip(*lows, strict=True)], [max(map(int, v)) for v in zip(*highs, strict=True)]
+    windows = []
+    for window in product(*taps):
+        inside = np.zeros(low.shape[2:], np.bool_)
+        inside[np.ix_(*map(np.array, window))] = True
+        ends = (low, high) if inside.all() else (np.where(inside, low, pad_low), np.where(inside, high, pad_high))
+        windows.append(tuple(_in_mac_order(end, summation) for end in ends))
+    return _Terms([(a, b) for a, b in windows], len(low), int(np.prod(low.shape[2:])))
 
 
-def _matmul_sums(lowered: Lowered, layer: Layer) -> tuple[list[int], list[int]]:
-    """Per column the least and the greatest sum of products, without the bias; one for all if b is computed."""
-    a_zero, b_zero = layer.parameters.get("a_zero", 0), layer.parameters.get("b_zero", 0)
-    a_low, a_high = _interval(lowered, layer, 0, a_zero)
+def _in_mac_order(values: Array, summation: Summation | None) -> Array:
+    """[M, channels, *kernel] as [M, K], pass by pass in the summation's order."""
+    s = summation or PLAIN
+    order = s.order or tuple(range(values.ndim - 1))
+    axes = (0, *(axis + 1 for axis in order))
+    blocks = [values[:, a:b].transpose(axes).reshape(len(values), -1) for a, b in s.blocks(values.shape[1])]
+    return np.concatenate(blocks, axis=1)
+
+
+def _matmul_terms(
+    lowered: Lowered, layer: Layer, zeros: Sequence[Any], offsets: Sequence[Any], summation: Summation | None
+) -> _Terms:
+    """One channel a column; one for all where b is computed."""
+    a_low, a_high = _interval(lowered, layer, 0, offsets[0], int(zeros[0]) - int(offsets[0]))
     if constant_operand(lowered, layer, 1) is not None:
-        b_low, b_high = _elements(lowered, layer, 1, b_zero, axis=-1)
+        b_low, b_high = _elements(lowered, layer, 1, offsets[1], axis=-1)
         columns = b_low.shape[-1] if b_low.ndim > 1 else 1
-        low, high = (
-            t.sum(axis=-2 if t.ndim > 1 else 0).reshape(-1, columns) for t in _products(a_low, a_high, b_low, b_high)
-        )
-        return [int(v) for v in low.min(axis=0)], [int(v) for v in high.max(axis=0)]
-    b_low_, b_high_ = _interval(lowered, layer, 1, b_zero)
+        ends = _products(layer, a_low, a_high, b_low, b_high)
+        low, high = (np.moveaxis(e, -2, -1).reshape(-1, e.shape[-2]) if e.ndim > 1 else e[None] for e in ends)
+        return _Terms([(low, high)], columns, 1)
+    b_ends = _interval(lowered, layer, 1, offsets[1])
     if constant_operand(lowered, layer, 0) is not None:
-        a_elements, _ = _elements(lowered, layer, 0, a_zero, axis=-1)
-        low, high = (t.sum(axis=-1) for t in _products(b_low_, b_high_, a_elements, a_elements))
-        return [int(low.min())], [int(high.max())]
-    corners = [x * y for x in (a_low, a_high) for y in (b_low_, b_high_)]
+        elements, _ = _elements(lowered, layer, 0, offsets[0], axis=-1)
+        low, high = _products(layer, *b_ends, elements, elements)
+        return _Terms([(low.reshape(-1, low.shape[-1]), high.reshape(-1, high.shape[-1]))], 1, 1)
+    corners = [x * y for x in (a_low, a_high) for y in b_ends]
     length = _inner_length(lowered, layer)
-    return [min(corners) * length], [max(corners) * length]
+    return _Terms([(np.full((1, length), min(corners), object), np.full((1, length), max(corners), object))], 1, 1)
 
 
-def _products(a: int, b: int, low: Array, high: Array) -> tuple[Array, Array]:
-    """The least and the greatest product of a number in [a, b] and one in [low, high], elementwise."""
+def _products(layer: Layer, a: int, b: int, low: Array, high: Array) -> tuple[Array, Array]:
+    """The least and the greatest product of a number in [a, b] and one in [low, high], elementwise.
+
+    Products that are looked up rise with the activation, so that the ends of its interval bound them.
+    """
+    if "table" in layer.parameters:
+        table, first = layer.parameters["table"], layer.parameters["low"]
+        codes = low.astype(np.int64)
+        negative, magnitude = codes >= len(table), codes % len(table)
+        at_a, at_b = table[magnitude, a - first], table[magnitude, b - first]
+        return np.where(negative, -at_b, at_a), np.where(negative, -at_a, at_b)
     least = np.minimum(np.minimum(low * a, low * b), np.minimum(high * a, high * b))
     greatest = np.maximum(np.maximum(low * a, low * b), np.maximum(high * a, high * b))
     return least, greatest
@@ -215,8 +403,8 @@ def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) 
     return np.full(shape, low, object), np.full(shape, high, object)
 
 
-def _interval(lowered: Lowered, layer: Layer, index: int, zero: Any) -> tuple[int, int]:
-    """The interval of an operand minus its zero point, widened to include 0, which is what padding contributes."""
+def _interval(lowered: Lowered, layer: Layer, index: int, zero: Any, outside: int = 0) -> tuple[int, int]:
+    """The interval of an operand minus its zero point, widened to include what padding contributes in its place."""
     codes = constant_operand(lowered, layer, index)
     if codes is not None:
         low, high = int(codes.min()), int(codes.max())
@@ -225,7 +413,7 @@ def _interval(lowered: Lowered, layer: Layer, index: int, zero: Any) -> tuple[in
         if format is None:
             raise OutOfDomain(f"node {layer.node!r}: operand {layer.inputs[index]!r} of an integer sum holds reals")
         low, high = format.low, format.high
-    return min(low - int(np.max(zero)), 0), max(high - int(np.min(zero)), 0)
+    return min(low - int(np.max(zero)), outside), max(high - int(np.min(zero)), outside)
 
 
 def _lengths(lowered: Lowered, name: str, count: int) -> Sequence[int | None]:

@@ -1,67 +1,151 @@
-"""Sums: the products of one accumulator element, in MAC order, on Python's integers."""
+"""Sums: the products of one accumulator element and its whole walk, on Python's integers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from intsim.lowering.lowered import Layer
+from intsim.summation import ALL_EVENTS, EVENTS, PLAIN, Summation
 
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True)
+class Stop:
+    """One value that an adder had to hold: what (a key of intsim.summation.EVENTS), why, the value, what it held."""
+
+    what: str
+    why: str
+    exact: int
+    held: int
+
+
 def addends(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[int]:
-    """What a conv or matmul layer adds to the element `at`, in MAC order: the products, then the bias.
+    """What a conv or matmul layer adds to the element `at`: the products behind the zero points, then the bias.
 
-    x, w: the operands' codes (a and b of a matmul). Products with padding are 0 and left out.
+    x, w: the operands' codes (a and b of a matmul). Products with padding are 0.
     """
-    parameters = layer.parameters
-    yield from _conv_products(parameters, x, w, at) if layer.op == "conv" else _matmul_products(parameters, x, w, at)
-    bias = parameters.get("bias")
-    if bias is not None:
-        yield _channel(bias, at[1] if layer.op == "conv" else at[-1] if at else 0)
+    yield from itertools.chain(*_products(layer, x, w, at, None))
+    if layer.parameters.get("bias") is not None:
+        yield _added(layer, "bias", at)
 
 
-def first_misfit(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> int:
-    """The first sum of the element `at` that its accumulator cannot hold.
+def walk(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[Stop]:
+    """What the adders of a conv or matmul layer hold on the way to the element `at`: the walk of spec/accumulate.py."""
+    p = layer.parameters
+    s: Summation = p.get("summation") or PLAIN
+    bits, overflow = int(p["accumulator_bits"]), p["overflow"]
+    bias, constant = _added(layer, "bias", at), _added(layer, "constant", at)
+    each = overflow == "saturate" and s.clamp == "product"
+    acc, passes = 0, _products(layer, x, w, at, s)
+    if s.bias_first:
+        acc = bias
+        if each:
+            acc = yield from _hold("accumulator", "preloaded bias", acc, bits, overflow)
+    for number, products in enumerate(passes):
+        if number:
+            acc = yield from _hold("accumulator", "end of a pass", acc, bits, overflow)
+            rounded = s.rounded(acc)
+            spilled = yield from _hold("spill", "spilled", rounded, s.spill_bits or bits, s.spill_overflow)
+            acc = spilled << s.spill_shift
+            if each:
+                acc = yield from _hold("accumulator", "restored", acc, bits, overflow)
+        for first in range(0, len(products), s.lanes):
+            acc += yield from _tree(products[first : first + s.lanes], s)
+            if each:
+                acc = yield from _hold("accumulator", "product", acc, bits, overflow)
+    if s.offsets is not None:
+        acc = yield from _hold("accumulator", "sum of raw products", acc, bits, overflow)
+        exact = sum(itertools.chain(*_products(layer, x, w, at, None)))
+        acc += exact - sum(itertools.chain(*passes))
+        if each:
+            acc = yield from _hold("accumulator", "correction of the zero points", acc, bits, overflow)
+    if not s.bias_first:
+        acc += bias
+        if each:
+            acc = yield from _hold("accumulator", "bias", acc, bits, overflow)
+    yield from _hold("accumulator", "total", acc + constant, bits, overflow)
 
-    `wrap` and `trap`: the exact total. `saturate`: the first partial sum that has to be clamped; the total where none
-    has to be.
+
+def first_misfit(layer: Layer, x: Array, w: Array, at: tuple[int, ...], events: int = ALL_EVENTS) -> tuple[str, int]:
+    """What could not hold the first value of the element `at` that does not fit, and that value.
+
+    events: the bits of those adders that are looked at. The accumulator's total where everything fits.
     """
-    bits = int(layer.parameters["accumulator_bits"])
+    stops = list(walk(layer, x, w, at))
+    stop = next((s for s in stops if s.exact != s.held and EVENTS[s.what] & events), stops[-1])
+    return stop.what, stop.exact
+
+
+def _hold(what: str, why: str, value: int, bits: int, overflow: str) -> Generator[Stop, None, int]:
+    """Yields the Stop; what is held comes back."""
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    total = 0
-    for addend in addends(layer, x, w, at):
-        total += addend
-        if layer.parameters["overflow"] == "saturate" and not low <= total <= high:
-            return total
-    return total
+    held = min(max(value, low), high) if overflow == "saturate" else (value - low) % (1 << bits) + low
+    yield Stop(what, why, value, held)
+    return held
 
 
-def _conv_products(parameters: Any, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[int]:
+def _tree(products: list[int], s: Summation) -> Generator[Stop, None, int]:
+    """Yields a Stop for each node; the root comes back."""
+    nodes = products + [0] * ((1 << (s.lanes - 1).bit_length()) - len(products))
+    while len(nodes) > 1:
+        nodes = [a + b for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
+        if s.tree_bits is not None:
+            held = []
+            for node in nodes:
+                held.append((yield from _hold("tree", "sum of neighbours", node, s.tree_bits, s.tree_overflow)))
+            nodes = held
+    return nodes[0]
+
+
+def _products(layer: Layer, x: Array, w: Array, at: tuple[int, ...], summation: Summation | None) -> list[list[int]]:
+    """The products of each pass, in MAC order; None: of the codes behind their zero points, as they are stored."""
+    s = summation or PLAIN
+    make = _conv_products if layer.op == "conv" else _matmul_products
+    products = make(layer.parameters, x, w, at, s.offsets)
+    order = s.order or tuple(range(products.ndim))
+    return [[int(v) for v in products[a:b].transpose(order).reshape(-1)] for a, b in s.blocks(len(products))]
+
+
+def _added(layer: Layer, key: str, at: tuple[int, ...]) -> int:
+    values = layer.parameters.get(key)
+    return 0 if values is None else _channel(values, at[1] if layer.op == "conv" else at[-1] if at else 0)
+
+
+def _conv_products(parameters: Any, x: Array, w: Array, at: tuple[int, ...], offsets: tuple[int, int] | None) -> Array:
+    """object[channels, *kernel]; padding supplies the code x_zero."""
     image, channel, *position = at
     rank = len(position)
     x_zero, w_zero = int(parameters.get("x_zero", 0)), _channel(parameters.get("w_zero", 0), channel)
+    x_offset, w_offset = offsets or (x_zero, w_zero)
     first = channel // (w.shape[0] // parameters["groups"]) * w.shape[1]
     strides, dilations, pads = parameters["strides"], parameters["dilations"], parameters["pads"]
+    products = np.zeros(w.shape[1:], object)
     for tap in np.ndindex(*w.shape[1:]):
         place = tuple(position[i] * strides[i] + tap[1 + i] * dilations[i] - pads[i] for i in range(rank))
-        if all(0 <= p < length for p, length in zip(place, x.shape[2:], strict=True)):
-            code = int(x[(image, first + tap[0], *place)])
-            yield (code - x_zero) * (int(w[(channel, *tap)]) - w_zero)
+        inside = all(0 <= p < length for p, length in zip(place, x.shape[2:], strict=True))
+        code = int(x[(image, first + tap[0], *place)]) if inside else x_zero
+        products[tap] = (code - x_offset) * (int(w[(channel, *tap)]) - w_offset)
+    return products
 
 
-def _matmul_products(parameters: Any, a: Array, b: Array, at: tuple[int, ...]) -> Iterator[int]:
+def _matmul_products(
+    parameters: Any, a: Array, b: Array, at: tuple[int, ...], offsets: tuple[int, int] | None
+) -> Array:
+    """object[terms]."""
     position = list(at)
     column = position.pop() if b.ndim > 1 else None
     row = position.pop() if a.ndim > 1 else None
     left = a if row is None else _batch(a, position)[row]
     right = b if column is None else _batch(b, position)[:, column]
     a_zero, b_zero = int(parameters.get("a_zero", 0)), _channel(parameters.get("b_zero", 0), column or 0)
-    for p, q in zip(left, right, strict=True):
-        yield (int(p) - a_zero) * (int(q) - b_zero)
+    a_offset, b_offset = offsets or (a_zero, b_zero)
+    return np.array([(int(p) - a_offset) * (int(q) - b_offset) for p, q in zip(left, right, strict=True)], object)
 
 
 def _batch(operand: Array, position: list[int]) -> Array:

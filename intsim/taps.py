@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.formats import Format
+from intsim.summation import EVENTS
 
 Array = np.ndarray[Any, Any]
 
@@ -76,16 +77,20 @@ class Saturation:
 
 @dataclass(frozen=True)
 class Overflow:
-    """The sums that left their accumulator: how many, how many by channel (int64[channels]), and the first of them.
+    """The sums that something could not hold: how many, how many by channel (int64[channels]), and the first of them.
 
-    first: its coordinate in the tensor, None if there is none. value: the first sum of that element that did not fit:
-    the total for `wrap` and `trap`, the partial sum that had to be clamped for `saturate`.
+    by_rule: what could not hold a value (`accumulator`, `tree`, `spill`) -> by channel, the sums it happened in.
+    first: the first one's coordinate in the tensor, None if there is none. value: the first value of that element that
+    did not fit, and rule: in what: the total for `wrap` and `trap`, the partial sum that had to be clamped for
+    `saturate`, or a node of the tree, or a spilled sum.
     """
 
     count: int
     by_channel: Array
     first: tuple[int, ...] | None
     value: int | None
+    by_rule: Mapping[str, Array] = field(default_factory=dict)
+    rule: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,8 @@ class Tap:
                 "by_channel": self.overflow.by_channel.tolist(),
                 "first": first,
                 "value": self.overflow.value,
+                "rule": self.overflow.rule,
+                "by_rule": {rule: counts.tolist() for rule, counts in self.overflow.by_rule.items()},
             }
         return data
 
@@ -160,13 +167,19 @@ def count_clipped(wide: Array, format: Format) -> tuple[int, int]:
     return int(np.count_nonzero(wide < format.low)), int(np.count_nonzero(wide > format.high))
 
 
-def count_overflows(overflowed: Array, axis: int, value: Callable[[tuple[int, ...]], int]) -> Overflow:
-    """The Overflow record of a mask; `value` gives the sum that did not fit at a coordinate."""
-    others = tuple(i for i in range(overflowed.ndim) if i != axis % overflowed.ndim)
-    by_channel = np.count_nonzero(overflowed, axis=others)
-    count = int(by_channel.sum())
-    first = tuple(int(i) for i in np.unravel_index(int(overflowed.argmax()), overflowed.shape)) if count else None
-    return Overflow(count, np.atleast_1d(by_channel).astype(np.int64), first, None if first is None else value(first))
+def count_overflows(events: Array, axis: int, value: Callable[[tuple[int, ...]], tuple[str, int]]) -> Overflow:
+    """The Overflow record of events (bits of EVENTS); `value` gives what could not hold which value at a coordinate."""
+    others = tuple(i for i in range(events.ndim) if i != axis % max(events.ndim, 1))
+
+    def count(mask: Array) -> Array:
+        return np.atleast_1d(np.count_nonzero(mask, axis=others)).astype(np.int64)
+
+    total = int(np.count_nonzero(events))
+    first = tuple(int(i) for i in np.unravel_index(int((events != 0).argmax()), events.shape)) if total else None
+    rule, misfit = (None, None) if first is None else value(first)
+    by_rule = {name: count(events & bit) for name, bit in EVENTS.items()} if total else {}
+    by_rule = {name: counts for name, counts in by_rule.items() if counts.any()}
+    return Overflow(total, count(events), first, misfit, by_rule, rule)
 
 
 class Collector:
@@ -214,7 +227,7 @@ class Collector:
         """Count overflows; rows: the length of the mask's first axis, by which the next coordinates are moved."""
         if overflow.first is not None:
             first = (overflow.first[0] + self._overflow_rows, *overflow.first[1:])
-            overflow = Overflow(overflow.count, overflow.by_channel, first, overflow.value)
+            overflow = replace(overflow, first=first)
         self._overflows.append(overflow)
         self._overflow_rows += rows
 
@@ -243,7 +256,12 @@ class Collector:
             return None
         event = next((o for o in self._overflows if o.first is not None), self._overflows[0])
         by_channel = sum((o.by_channel for o in self._overflows[1:]), start=self._overflows[0].by_channel)
-        return Overflow(sum(o.count for o in self._overflows), by_channel, event.first, event.value)
+        by_rule = {
+            rule: sum((o.by_rule[rule] for o in self._overflows if rule in o.by_rule), start=by_channel * 0)
+            for rule in EVENTS
+            if any(rule in o.by_rule for o in self._overflows)
+        }
+        return replace(event, count=sum(o.count for o in self._overflows), by_channel=by_channel, by_rule=by_rule)
 
 
 def _joined(parts: list[Array]) -> Array | None:

@@ -13,6 +13,7 @@ from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.islands import evaluate
 from intsim.lowering.lowered import Layer
 from intsim.ranges import Bounds
+from intsim.summation import PLAIN
 
 Array = np.ndarray[Any, Any]
 
@@ -42,23 +43,42 @@ def choose(layer: Layer, bounds: Bounds | None) -> Choice:
     if bounds is None:
         return Choice(layer, layer.op, "integers, exact" if layer.exact else "float32, as the target defines it")
     declared, needed, partial = bounds.declared_bits, bounds.needed_bits, bounds.partial_bits()
-    overflow = layer.parameters["overflow"]
+    overflow, s = layer.parameters["overflow"], layer.parameters.get("summation") or PLAIN
     if partial > INT64_BITS:
         raise OutOfDomain(
             f"node {layer.node!r}: its sums can need {partial} bits, the kernels have {INT64_BITS}; use operands of "
             f"fewer bits, or the engine `spec`"
         )
+    if s.spill_shift:
+        why = f"{needed} of {declared} bits needed, but each pass rounds what it spills"
+        return Choice(layer, layer.op, f"{why}, so the sums are made in order", _options(False, check=True))
     if bounds.cannot_overflow:
         narrow = declared <= INT32_BITS or partial <= INT32_BITS
         proof = f"no input can overflow: {needed} of {declared} bits needed"
         return Choice(layer, layer.op, f"{proof}, so any order and width of sums does", _options(narrow, check=False))
-    can = f"can overflow: {needed} bits needed, {declared} declared"
-    if overflow == "saturate":
+    can = f"can overflow: {_shortages(bounds)}"
+    if overflow == "saturate" and s.clamp == "product":
         return Choice(layer, layer.op, f"{can}, so each addition is clamped, in order", _options(False, check=True))
+    if s.tree_bits is not None or s.channels_per_pass is not None or s.offsets is not None:
+        return Choice(layer, layer.op, f"{can}, so the sums are made in order", _options(False, check=True))
     narrow = partial <= INT32_BITS
-    rule = "wraps, in any order, counted" if overflow == "wrap" else "is trapped"
+    rule = {"wrap": "wraps, in any order, counted", "saturate": "is clamped", "trap": "is trapped"}[overflow]
     width = "int32" if narrow else "int64"
     return Choice(layer, layer.op, f"{can}; the exact sum is in {width} and {rule}", _options(narrow, check=True))
+
+
+def _shortages(bounds: Bounds) -> str:
+    """What is too narrow, in words."""
+    pairs = {
+        "": (bounds.needed_bits, bounds.declared_bits),
+        "tree nodes: ": (bounds.tree_bits, bounds.tree_declared),
+        "spills: ": (bounds.spill_bits, bounds.spill_declared),
+    }
+    return "; ".join(
+        f"{what}{needed} bits needed, {declared} declared"
+        for what, (needed, declared) in pairs.items()
+        if needed is not None and declared is not None and needed > declared
+    )
 
 
 def find_kernel(choice: Choice) -> Callable[..., Any]:
