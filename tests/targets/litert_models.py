@@ -40,6 +40,7 @@ class OneOp:
     output: Tensor
     options_type: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    version: int = 3
 
 
 def serialize(op: OneOp) -> bytes:
@@ -50,7 +51,7 @@ def serialize(op: OneOp) -> bytes:
     model, graph, operator, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     model.version, model.description, model.buffers = 3, "one op", [schema.BufferT()]
     number = getattr(schema.BuiltinOperator, op.builtin)
-    code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 3
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), op.version
     graph.tensors = [_tensor(schema, model, tensor) for tensor in (*op.inputs, op.output)]
     graph.inputs = [i for i, tensor in enumerate(op.inputs) if tensor.data is None]
     graph.outputs = [len(op.inputs)]
