@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("click", "jinja2", "llvmlite", "matplotlib", "numba", "onnx", "onnxruntime", "rich", "scipy", "torch")
+HEAVY = ("PIL", "click", "jinja2", "llvmlite", "matplotlib", "numba", "onnx", "onnxruntime", "rich", "scipy", "torch")
 
 CHILD = f"""
 import sys, time

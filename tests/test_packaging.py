@@ -180,6 +180,7 @@ def test_the_import_rules_are_kept(tree: Path) -> None:
         ("quantization/__init__", "import torch", "torch is for comparison"),
         ("importers/__init__", "import onnxruntime", "onnxruntime is for comparison and quantization"),
         ("cli/run", "import matplotlib.pyplot", "matplotlib and jinja2 are for report"),
+        ("files", "from PIL import Image", "pillow is for images"),
         ("model", "import rich.table", "click and rich are for cli"),
     ],
 )

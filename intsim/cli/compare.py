@@ -13,6 +13,7 @@ from intsim.cli.options import (
     input_option,
     json_option,
     model_argument,
+    preprocess_option,
     print_json,
     target_option,
     threads_option,
@@ -32,6 +33,7 @@ MISMATCH = 1
 @click.command("compare")
 @model_argument
 @input_option
+@preprocess_option
 @click.option(
     "--against",
     required=True,
@@ -48,6 +50,7 @@ MISMATCH = 1
 def command(
     model: str,
     inputs: tuple[str, ...],
+    preprocess: str | None,
     against: str,
     target: str,
     isolated: bool,
@@ -60,7 +63,7 @@ def command(
     from intsim.model import load
 
     loaded = load(model, target)
-    arrays, labels = read_inputs(inputs, loaded.graph.inputs)
+    arrays, labels = read_inputs(inputs, loaded.graph, preprocess)
     with progress("comparing") as advance:
         comparison = compare(
             loaded, against, arrays, labels=labels, isolated=isolated, threads=threads, progress=advance

@@ -12,6 +12,7 @@ from intsim.cli.options import (
     input_option,
     json_option,
     model_argument,
+    preprocess_option,
     print_json,
     target_option,
     threads_option,
@@ -30,6 +31,7 @@ ENDS = (12, 4)
 @click.command("explain")
 @model_argument
 @input_option
+@preprocess_option
 @click.option("--tensor", required=True, metavar="NAME", help="A quantized tensor, or <tensor>#accumulator.")
 @click.option("--index", required=True, metavar="N,C,Y,X", help="Its element: one number an axis, the image first.")
 @target_option
@@ -39,6 +41,7 @@ ENDS = (12, 4)
 def command(
     model: str,
     inputs: tuple[str, ...],
+    preprocess: str | None,
     tensor: str,
     index: str,
     target: str,
@@ -54,7 +57,7 @@ def command(
     from intsim.model import load
 
     loaded = load(model, target)
-    arrays, _ = read_inputs(inputs, loaded.graph.inputs)
+    arrays, _ = read_inputs(inputs, loaded.graph, preprocess)
     explanation = explain(loaded, arrays, tensor, parse_index(index), threads)
     if as_json:
         print_json(explanation.to_dict())

@@ -16,6 +16,7 @@ from intsim.cli.options import (
     input_option,
     json_option,
     model_argument,
+    preprocess_option,
     print_json,
     target_option,
     threads_option,
@@ -32,6 +33,7 @@ MOST_BINS = 1 << 16
 @click.command("histogram")
 @model_argument
 @input_option
+@preprocess_option
 @target_option
 @click.option("--bins", type=click.IntRange(1, MOST_BINS), default=256, show_default=True, help="Bins of a histogram.")
 @click.option("--per-image", is_flag=True, help="One histogram for each image.")
@@ -41,6 +43,7 @@ MOST_BINS = 1 << 16
 def command(
     model: str,
     inputs: tuple[str, ...],
+    preprocess: str | None,
     target: str,
     bins: int,
     per_image: bool,
@@ -58,7 +61,7 @@ def command(
     from intsim.taps import TapSpec
 
     loaded = load(model, target)
-    arrays, _ = read_inputs(inputs, loaded.graph.inputs)
+    arrays, _ = read_inputs(inputs, loaded.graph, preprocess)
     with progress("counting") as advance:
         tap = TapSpec("histogram", bins=bins, per_image=per_image)
         result = loaded.run(arrays, taps=[tap], threads=threads, progress=advance)

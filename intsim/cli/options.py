@@ -28,8 +28,15 @@ input_option = click.option(
     "inputs",
     multiple=True,
     required=True,
-    metavar="[NAME=]X.npy",
-    help="Floats are reals, integers are codes; batch first. An .npz holds x, and y for labels.",
+    metavar="[NAME=]X.npy|DIR",
+    help="Floats are reals, integers are codes; batch first. An .npz holds x, and y for labels. DIR: images, "
+    "DIR/<class>/<image> with labels or DIR/<image> without.",
+)
+preprocess_option = click.option(
+    "--preprocess",
+    type=click.Path(),
+    metavar="P.toml",
+    help="How a folder's images become reals: resize, crop, channels, mean, std. Default: the model's metadata.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 threads_option = click.option("--threads", type=click.IntRange(1, 1024), help="Default: the processor's cores.")

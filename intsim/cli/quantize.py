@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intsim import files
-from intsim.cli.arrays import Array, read_images
-from intsim.cli.options import json_option, print_json, threads_option
+from intsim.cli.arrays import Array, read_image_folder, read_images, refuse_preprocess
+from intsim.cli.options import json_option, preprocess_option, print_json, threads_option
 from intsim.cli.terminal import heading, progress, say, table
+from intsim.images import METADATA, find_preprocess
 
 if TYPE_CHECKING:
     from intsim.quantization import QuantizationResult, Row
@@ -36,9 +37,10 @@ MEASURES: Mapping[str, Callable[[Candidate], str]] = {
 @click.option(
     "--calibration",
     required=True,
-    metavar="X.npy",
-    help="Reals [N, …], sample inputs; of an .npz its `calibration`, else its `x`.",
+    metavar="X.npy|DIR",
+    help="Reals [N, …], sample inputs; of an .npz its `calibration`, else its `x`. DIR: a folder of images.",
 )
+@preprocess_option
 @click.option("--bits", type=click.Choice(WIDTHS), default="8", show_default=True, help="Of weights, biases and codes.")
 @click.option("--momentum", type=float, default=0.1, show_default=True, help="Of the moving averages, 0 to 1.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Inputs a batch, in file order.")
@@ -48,6 +50,7 @@ MEASURES: Mapping[str, Callable[[Candidate], str]] = {
 def command(
     model: str,
     calibration: str,
+    preprocess: str | None,
     bits: str,
     momentum: float,
     batch: int,
@@ -58,14 +61,22 @@ def command(
     """Quantize a float ONNX model: shared exponents, truncation points, aligned biases; written as QDQ.
 
     A tensor's exponent is the candidate with the least squared error; a layer's output follows from its truncation
-    point (OTP), the moving average over batches. Batch normalisation is folded.
+    point (OTP), the moving average over batches. Batch normalisation is folded. What --preprocess says becomes metadata
+    of the new file, so that its other commands need not be told.
     """
     from intsim.quantization import quantize_model
 
-    samples = read_calibration(calibration)
+    samples, metadata = read_calibration(calibration, model, preprocess)
     with _passes() as advance:
         result = quantize_model(
-            model, samples, bits=int(bits), momentum=momentum, batch=batch, threads=threads, progress=advance
+            model,
+            samples,
+            bits=int(bits),
+            momentum=momentum,
+            batch=batch,
+            threads=threads,
+            progress=advance,
+            metadata=metadata,
         )
     files.write_file(output, result.model.SerializeToString(deterministic=True))
     if as_json:
@@ -94,8 +105,22 @@ def command(
     return 0
 
 
-def read_calibration(path: str) -> Array:
-    """The sample inputs of a .npy or .npz file. Errors: UnusableInput."""
+def read_calibration(path: str, model: str, preprocess: str | None) -> tuple[Array, dict[str, str]]:
+    """The sample inputs of a .npy or .npz file or a folder of images, and the metadata that says how those were read.
+
+    Errors: UnusableInput; for a folder also those of reading the model.
+    """
+    if Path(path).is_dir():
+        from intsim.quantization import float_input
+
+        shape, metadata = float_input(model)
+        how = find_preprocess(preprocess, metadata, path)
+        return read_image_folder(path, how, shape)[0], {METADATA: how.to_json()}
+    refuse_preprocess(preprocess)
+    return _read_samples(path), {}
+
+
+def _read_samples(path: str) -> Array:
     if Path(path).suffix != ".npz":
         return files.read_array(path)
     member = CALIBRATION if CALIBRATION in files.read_arrays(path) else "x"

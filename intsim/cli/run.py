@@ -12,6 +12,7 @@ from intsim.cli.options import (
     input_option,
     json_option,
     model_argument,
+    preprocess_option,
     print_json,
     target_option,
     threads_option,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @model_argument
 @input_option
+@preprocess_option
 @target_option
 @click.option(
     "--tap",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 def command(
     model: str,
     inputs: tuple[str, ...],
+    preprocess: str | None,
     target: str,
     taps: tuple[str, ...],
     output: str,
@@ -52,7 +55,7 @@ def command(
     from intsim.model import load
 
     loaded = load(model, target)
-    arrays, labels = read_inputs(inputs, loaded.graph.inputs)
+    arrays, labels = read_inputs(inputs, loaded.graph, preprocess)
     with progress("running") as advance:
         result = loaded.run(arrays, taps=taps, threads=threads, progress=advance)
     tensors = write_result(output, loaded, result)

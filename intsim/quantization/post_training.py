@@ -99,6 +99,7 @@ def quantize_model(
     headroom: int = 16,
     threads: int | None = None,
     progress: Progress | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> QuantizationResult:
     """A float CNN quantized to signed codes of so many bits, one power-of-two exponent a tensor.
 
@@ -109,6 +110,7 @@ def quantize_model(
 
     float_model: path, bytes or parsed. calibration: floating [N, …]; it may be a memory map. bits: 2, 4, 8 or 16, of
     weights, activations and bias. momentum: of the newest batch. threads: onnxruntime's; progress: see calibrate.
+    metadata: entries for the quantized model's file, besides those of the float one.
     Errors: UnsupportedOp names a node that cannot be quantized; UnusableInput for a model, data or options of no
     use; MissingDependency without onnxruntime; OutOfDomain where the float model's numbers are not finite.
     """
@@ -126,7 +128,7 @@ def quantize_model(
     biases = _biases(graph, exponents, bits, headroom)
     plan = Plan(bits, places, exponents, biases)
     rows = _Rows(graph, plan, constants, measured, averages, shares).all()
-    return QuantizationResult(write_qdq(graph, plan, {"intsim.target": "diffquant"}), rows)
+    return QuantizationResult(write_qdq(graph, plan, {**(metadata or {}), "intsim.target": "diffquant"}), rows)
 
 
 def fold(graph: FloatGraph) -> None:

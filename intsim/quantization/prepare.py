@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from onnx import version_converter
 
 from intsim.errors import UnsupportedOp, UnusableInput
 from intsim.importers.model_file import ModelFile, read_model
-from intsim.quantization.float_graph import FloatGraph, first_line, rewired
+from intsim.quantization.float_graph import FloatGraph, Shape, first_line, rewired
 from intsim.quantization.fold_constants import fold_constants, fold_lengths
 from intsim.quantization.shapes import infer_shapes
 
@@ -45,6 +46,14 @@ def prepare(source: str | Path | bytes | onnx.ModelProto, bits: int) -> FloatGra
     _check_outputs(graph)
     _check_reals(graph)
     return graph
+
+
+def float_input(source: str | Path | bytes | onnx.ModelProto) -> tuple[Shape, Mapping[str, str]]:
+    """The shape of a float model's only input, and the model's metadata. Errors: those of `prepare`."""
+    file = read_model(source)
+    _refuse(file)
+    [(_, shape)] = file.inputs.values()
+    return shape, file.metadata
 
 
 def _refuse(file: ModelFile) -> None:
