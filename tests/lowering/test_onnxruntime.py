@@ -10,7 +10,7 @@ from intsim.graph import Node
 from intsim.lowering import lower
 from intsim.lowering.onnxruntime import swaps_operands
 from intsim.target import TARGETS
-from tests.lowering.graphs import affine, conv_graph, graph, power
+from tests.lowering.graphs import CONV, affine, conv_graph, graph, power
 
 ORT = TARGETS["onnxruntime"]
 
@@ -90,3 +90,30 @@ def test_functions_of_one_code_are_tables() -> None:
         lowered = lower(graph([node], {"x": affine(0.1, 128), "y": affine(0.05, 128)}, {}), ORT)
         assert [layer.op for layer in lowered.layers] == ["table"]
         assert lowered.layers[0].exact
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "integer"),
+    [
+        ("Reshape", {"shape": (0, 0, 4, 4)}, True),
+        ("Transpose", {"perm": (0, 1, 3, 2)}, True),
+        ("Pad", {"pads": (0,) * 8, "mode": "constant"}, False),
+        ("Relu", {}, False),
+    ],
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_behind_some_ops_without_a_quantizer_a_convolution_reads_reals(
+    op: str, attributes: dict[str, object], integer: bool, kept: bool
+) -> None:
+    """The attribute `kept`: the file quantizes nothing there, and behind most ops ONNX Runtime then has no codes."""
+    notes = {"kept": ("h",)} if kept else {}
+    nodes = [
+        Node("move", op, ("x",), ("h",), {**attributes, **notes}),
+        Node("conv", "Conv", ("h", "w"), ("y",), CONV),
+    ]
+    formats: dict[str, Format | None] = {"w": affine(0.5, signed=True)}
+    formats.update(dict.fromkeys("xhy", affine(0.5)))
+    lowered = lower(graph(nodes, formats, {}, {"w": np.ones((2, 2, 1, 1), np.int8)}), ORT)
+    ops = [layer.op for layer in lowered.layers]
+    assert ("conv" in ops) == (integer or not kept)
+    assert ("island" in ops) == (kept and not integer)
