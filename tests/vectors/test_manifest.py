@@ -48,12 +48,28 @@ def test_the_schema(tmp_path: Path) -> None:
     data = json.loads((tmp_path / "manifest.json").read_text())
     assert set(data) == {"manifest_version", "tool", "model", "target", "images", "tensors", "taps"}
     assert data["manifest_version"] == 1
-    assert data["target"] == TARGET.to_dict()
+    assert data["target"] == json.loads(json.dumps(TARGET.to_dict()))
     entry = data["tensors"]["/conv/out:0"]
     assert entry["file"] == "_conv_out_0.npy"
     assert entry["format"] == FORMAT.to_dict()
     assert (entry["shape"], entry["dtype"], entry["layout"]) == ([1, 3, 2, 2], "int8", "NCHW-as-ONNX")
     assert np.array_equal(np.load(tmp_path / entry["file"]), CODES)
+
+
+def test_a_case_of_one_op_has_its_parameters(tmp_path: Path) -> None:
+    parameters = {"strides": [2, 1], "overflow": "wrap", "scale": 0.5}
+    tensors = {"w": Recorded(CODES, FORMAT, "parameter")}
+    written = write(tmp_path, tensors=tensors, op="conv", parameters=parameters, images=0)
+    manifest = read_manifest(tmp_path)
+    assert manifest == written
+    assert (manifest.op, manifest.parameters) == ("conv", parameters)
+    assert manifest.tensors["w"].role == "parameter"
+    data = json.loads((tmp_path / "index.json").read_text())
+    assert data["op"] == {"name": "conv", "parameters": parameters}
+    data["op"] = "conv"
+    (tmp_path / "index.json").write_text(json.dumps(data))
+    with pytest.raises(UnusableInput, match="damaged manifest: op is 'conv'"):
+        read_manifest(tmp_path)
 
 
 def test_file_names_are_plain_and_unique() -> None:
