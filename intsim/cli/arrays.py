@@ -79,7 +79,7 @@ def read_image_folder(path: str, preprocess: Preprocess, shape: Sequence[Any]) -
 def refuse_preprocess(preprocess: str | None) -> None:
     """Errors: UnusableInput where there is one, though no input is a folder."""
     if preprocess is not None:
-        raise UnusableInput(f"--preprocess {preprocess}: is for folders of images, and no input is one; leave it out")
+        raise UnusableInput(f"--preprocess {preprocess} is for folders of images, and no input is one; leave it out")
 
 
 def _split(text: str, names: tuple[str, ...]) -> tuple[str, str]:
