@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 
 from intsim.errors import UnusableInput
 from intsim.images import METADATA, Preprocess, find_preprocess
-from intsim.images.preprocess import Resize
+from intsim.images.folder import SUFFIXES, TEMPORARY
+from intsim.images.pixels import MOST_PIXELS
+from intsim.images.preprocess import INTERPOLATIONS, Resize
 
 IMAGENET = """
 preprocess_version = 1
@@ -123,3 +126,14 @@ def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
         find_preprocess(tmp_path / "p.toml", {}, "photos")
     with pytest.raises(UnusableInput, match=r"q\.toml: cannot read it: No such file"):
         find_preprocess(tmp_path / "q.toml", {}, "photos")
+
+
+def test_the_examples_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "images.md").read_text()
+    first, caffe, signed = (
+        Preprocess.from_dict(tomllib.loads(block.partition("```")[0])) for block in text.split("```toml\n")[1:]
+    )
+    assert first == EXPECTED
+    assert (caffe.channels, caffe.scale, caffe.mean) == ("BGR", (1, 1, 1), (103.939, 116.779, 123.68))
+    assert (signed.scale, signed.mean, signed.std) == ((127.5,) * 3, (1,) * 3, (1,) * 3)
+    assert all(name in text for name in (*INTERPOLATIONS, *SUFFIXES, f"{MOST_PIXELS:,}", TEMPORARY))
