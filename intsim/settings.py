@@ -140,6 +140,11 @@ class _Change:
     def _resize(self, tensor: str, bits: int) -> None:
         old = self._old.format(tensor)
         assert old is not None, "only tensors with a format are asked for"
+        if old.levels is not None:
+            raise UnusableInput(
+                f"with_formats: tensor {tensor!r} holds {old.levels.rule} weights, whose bits are their levels; make "
+                f"the model again with other bits"
+            )
         if old.bits > BITS[-1]:
             raise UnusableInput(
                 f"with_formats: tensor {tensor!r} has {old.bits} bits, it is a bias or an accumulator: the bias "

@@ -86,7 +86,7 @@ def post_conv(
     )
     half = len(table)
     codes = contiguous(w.reshape(outputs, -1)).astype(np.int64)
-    used = np.flatnonzero(np.bincount(codes.reshape(-1) % half, minlength=half)[1:]) + 1
+    used = np.flatnonzero(np.bincount(codes.reshape(-1) & (half - 1), minlength=half)[1:]) + 1  # half is a power of 2
     products, narrow = _rows_of(table, used, codes.shape[1], (biases, constants))
     _check_look_ups(x, x_zero + low, table.shape[1])
 
@@ -103,7 +103,7 @@ def post_conv(
         index = in_mac_order(summation, w.shape[1:])
         taps, codes = contiguous(taps[index]), contiguous(codes[:, index])
     starts = np.empty((outputs, 3), np.int64)
-    terms, signs = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64)
+    terms, signs = np.empty(codes.size + 1, np.int64), np.empty(codes.size + 1, np.int64)
     _list(codes, half, taps, level, ordered, ordered and not clamps, starts, terms, signs)
     acc = np.empty((images, outputs, *shape), accumulator_dtype(accumulator_bits))
     over = np.empty(acc.shape if check or ordered else (0, 0, 0, 0), np.uint8)
@@ -198,11 +198,11 @@ def _list(
         for negative in range(1 if ordered else 2):
             starts[o, 1] = count
             for k in range(codes.shape[1]):
-                magnitude, below = codes[o, k] % half, codes[o, k] >= half
-                if zeros or (magnitude and (ordered or below == negative)):
-                    offsets[count] = taps[k] + level[magnitude]
-                    signs[count] = 0 if magnitude == 0 else -1 if below else 1
-                    count += 1
+                magnitude, below = codes[o, k] & (half - 1), codes[o, k] >= half
+                # always written, and kept by moving on: signs are random, so that a branch would be mispredicted
+                offsets[count] = taps[k] + level[magnitude]
+                signs[count] = (magnitude > 0) * (1 - 2 * below)
+                count += zeros | ((magnitude > 0) & (ordered | (below == negative)))
         starts[o, 2] = count
 
 

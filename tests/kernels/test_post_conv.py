@@ -169,7 +169,7 @@ MUTANTS = [
     ("for k in range(whole, last):", "for k in range(whole + 1, last):"),
     ("for k in range(first, whole, 8):", "for k in range(first + 8, whole, 8):"),
     ("starts[o, 1], starts[o, 2], -1, eight", "starts[o, 1], starts[o, 2], 1, eight"),
-    ("-1 if below else 1", "1"),
+    ("(1 - 2 * below)", "1"),
     ("half[j] = whole[j] >> 1", "half[j] = whole[j] // 2 + (whole[j] < 0)"),
     ("np.array_equal(rows[i], rows[j] >> 1)", "np.array_equal(rows[i] >> 8, rows[j] >> 9)"),
     ("narrow = AT_ONCE * low >=", "narrow = low >= -(1 << 15) or AT_ONCE * low >="),
