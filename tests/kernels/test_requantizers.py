@@ -189,10 +189,14 @@ def test_outside_the_domain(op: str, acc: Any, changes: dict[str, Any], message:
         kernel_of(op)(x, **{**OK.get(op, {}), "bits": 8, "signed": True, **changes})
 
 
-@pytest.mark.parametrize("factor", [2, -2, 3, -3, 2**62, -(2**63), 2**63 - 1, 1, -1])
+@pytest.mark.parametrize("factor", [1, -1, 2, -2, 3, -3, 2**31, 2**62, -(2**62), 2**63 - 1, -(2**63)])
 def test_nemo_up_to_the_ends_of_int64(factor: int) -> None:
-    ends = sorted(int(end / factor) if abs(factor) < 2**40 else (1 if factor > 0 else -1) for end in (2**62, -(2**62)))
-    acc = np.array([0, 1, -1, *ends], np.int64)
-    if factor == -(2**63):
-        acc = np.array([0, 1], np.int64)
-    assert_same("requantize_nemo", acc, multiplier=factor, divisor=2**60 + 1, bits=8, signed=True)
+    lowest, highest = -(2**63), 2**63 - 1
+    low, high = sorted(end // factor if end * factor > 0 else -(-end // factor) for end in (lowest, highest))
+    high = min(high, highest)
+    given: dict[str, Any] = {"multiplier": factor, "divisor": 2**60 + 1, "bits": 8, "signed": True}
+    assert_same("requantize_nemo", np.array([0, low, high]), **given)
+    for beyond in (low - 1, high + 1):
+        if lowest <= beyond <= highest:
+            with pytest.raises(ValueError, match=rf"the product must be an int64, not so for {beyond} at \(1,\)"):
+                kernel_of("requantize_nemo")(np.array([0, beyond]), **given)

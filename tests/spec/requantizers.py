@@ -178,16 +178,23 @@ def parameters(op: str, rng: np.random.Generator, channels: int) -> dict[str, An
     def real(low: float, high: float) -> Any:
         return (2.0 ** rng.uniform(low, high, channels)).astype(np.float32)
 
-    mantissa = between(2**30, 2**31 - 1)
+    def first(values: Any, *boundaries: int) -> Any:
+        values[: len(boundaries)] = boundaries[: len(values)]
+        return values
+
+    mantissa = first(between(2**30, 2**31 - 1), 2**30, 2**31 - 1, 0x7FFF0000, 0x7FFEFFFF)
     chosen: Mapping[str, Callable[[], dict[str, Any]]] = {
-        "requantize_tflite": lambda: {"multiplier": between(-(2**31), 2**31 - 1), "shift": between(-31, 30)},
+        "requantize_tflite": lambda: {
+            "multiplier": first(between(-(2**31), 2**31 - 1), -(2**31), -(2**31), 2**31 - 1),
+            "shift": first(between(-31, 30), 0, -31, 30),
+        },
         "requantize_tflite_single": lambda: {"multiplier": mantissa, "shift": between(-31, 0)},
         "requantize_tflite_int64": lambda: {"multiplier": mantissa, "shift": between(-31, -16)},
         "requantize_cmsis_nn": lambda: {"multiplier": between(1 - 2**31, 2**31 - 1), "shift": between(-31, 30)},
         "requantize_cmsis_nn_single": lambda: {"multiplier": mantissa, "shift": between(-31, 0)},
         "requantize_tosa": lambda: {
             "multiplier": mantissa,
-            "shift": between(33, 62),
+            "shift": first(between(32, 62), 32, 33, 62),
             "double_rounding": bool(rng.integers(2)),
             "input_zero_point": int(rng.integers(2)),
         },
