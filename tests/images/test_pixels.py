@@ -194,20 +194,20 @@ def test_changed_bytes_give_pixels_or_one_error(tmp_path: Path, suffix: str) -> 
     assert failed > 10
 
 
-def bomb(height: int, width: int) -> bytes:
-    """A PNG file of a few bytes that promises so many pixels."""
+def png(height: int, width: int, rows: bytes, bits: int = 8) -> bytes:
+    """A PNG file of that header, in colours, with these rows."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"0" * 100)) + chunk(b"IEND", b"")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("side", [8193, 9700, 20_000, 1_000_000])
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, side: int) -> None:
     path = tmp_path / "bomb.png"
-    path.write_bytes(bomb(side, side))
+    path.write_bytes(png(side, side, b"0" * 100))
     with pytest.raises(UnusableInput, match=r"bomb\.png: ") as error:
         image_reals(path, RAW)
     assert f"{side} x {side} pixels" in str(error.value) or "decompression bomb" in str(error.value)
@@ -238,3 +238,10 @@ def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingDependency, match=r"Pillow, which is not installed: pip install 'intsim\[images\]'"):
         image_reals(path, RAW)
+
+
+def test_a_png_with_deep_colours_keeps_its_upper_bits(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 1 << 16, (5, 4, 3))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    (tmp_path / "x.png").write_bytes(png(5, 4, rows, bits=16))
+    assert np.array_equal(image_reals(tmp_path / "x.png", RAW), (pixels >> 8).transpose(2, 0, 1))
