@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -266,6 +266,20 @@ def worst_case(lowered: Lowered, layer: Layer) -> tuple[int, int]:
         length = codes[0].size if layer.op in CONVS else codes.shape[-2 if codes.ndim > 1 else 0]
     bias = np.atleast_1d(0 if layer.parameters.get("bias") is None else layer.parameters["bias"])
     return min(corners) * length + int(bias.min()), max(corners) * length + int(bias.max())
+
+
+def worst_case_bits(lowered: Lowered, layer: Layer) -> int:
+    """The accumulator that holds every sum for any weights that their format allows, the bias as it is."""
+    if layer.parameters.get("summation") is None or "table" in layer.parameters:
+        return signed_bits(*worst_case(lowered, layer))
+    key, codes = ("w" if layer.op in CONVS else "b"), constant_operand(lowered, layer, 1)
+    if codes is None:
+        return bounds_of(lowered, layer).needed_bits
+    w_format = lowered.graph.format(next(n for n in lowered.graph.nodes if n.name == layer.node).inputs[1])
+    assert w_format is not None, "the operands of a MAC layer have formats"
+    extremes = [np.full(codes.shape, code, np.int64) for code in (w_format.low, w_format.high)]
+    layers = [replace(layer, parameters={**layer.parameters, key: extreme}) for extreme in extremes]
+    return max(bounds_of(lowered, extreme).needed_bits for extreme in layers)
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.lowering.lowered import Layer
+from intsim.lowering.lowered import CONVS, Layer
 from intsim.summation import ALL_EVENTS, EVENTS, PLAIN, Summation
 
 Array = np.ndarray[Any, Any]
@@ -106,7 +106,7 @@ def _tree(products: list[int], s: Summation) -> Generator[Stop, None, int]:
 def _products(layer: Layer, x: Array, w: Array, at: tuple[int, ...], summation: Summation | None) -> list[list[int]]:
     """The products of each pass, in MAC order; None: of the codes behind their zero points, as they are stored."""
     s = summation or PLAIN
-    make = _conv_products if layer.op == "conv" else _matmul_products
+    make = _conv_products if layer.op in CONVS else _matmul_products
     products = make(layer.parameters, x, w, at, s.offsets)
     order = s.order or tuple(range(products.ndim))
     return [[int(v) for v in products[a:b].transpose(order).reshape(-1)] for a, b in s.blocks(len(products))]
@@ -114,7 +114,7 @@ def _products(layer: Layer, x: Array, w: Array, at: tuple[int, ...], summation: 
 
 def _added(layer: Layer, key: str, at: tuple[int, ...]) -> int:
     values = layer.parameters.get(key)
-    return 0 if values is None else _channel(values, at[1] if layer.op == "conv" else at[-1] if at else 0)
+    return 0 if values is None else _channel(values, at[1] if layer.op in CONVS else at[-1] if at else 0)
 
 
 def _conv_products(parameters: Any, x: Array, w: Array, at: tuple[int, ...], offsets: tuple[int, int] | None) -> Array:
@@ -130,7 +130,7 @@ def _conv_products(parameters: Any, x: Array, w: Array, at: tuple[int, ...], off
         place = tuple(position[i] * strides[i] + tap[1 + i] * dilations[i] - pads[i] for i in range(rank))
         inside = all(0 <= p < length for p, length in zip(place, x.shape[2:], strict=True))
         code = int(x[(image, first + tap[0], *place)]) if inside else x_zero
-        products[tap] = (code - x_offset) * (int(w[(channel, *tap)]) - w_offset)
+        products[tap] = _product(parameters, code - x_offset, int(w[(channel, *tap)]), w_offset)
     return products
 
 
@@ -145,7 +145,18 @@ def _matmul_products(
     right = b if column is None else _batch(b, position)[:, column]
     a_zero, b_zero = int(parameters.get("a_zero", 0)), _channel(parameters.get("b_zero", 0), column or 0)
     a_offset, b_offset = offsets or (a_zero, b_zero)
-    return np.array([(int(p) - a_offset) * (int(q) - b_offset) for p, q in zip(left, right, strict=True)], object)
+    return np.array(
+        [_product(parameters, int(p) - a_offset, int(q), b_offset) for p, q in zip(left, right, strict=True)], object
+    )
+
+
+def _product(parameters: Any, x: int, w: int, w_offset: int) -> int:
+    """x (w - offset), or sign(w) T[|w|, x] where products are looked up."""
+    if "table" not in parameters:
+        return x * (w - w_offset)
+    half = len(parameters["table"])
+    found = int(parameters["table"][w % half, x - parameters["low"]])
+    return -found if w >= half else found
 
 
 def _batch(operand: Array, position: list[int]) -> Array:

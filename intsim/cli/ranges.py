@@ -23,6 +23,12 @@ from intsim.cli.terminal import heading, progress, say, table
 if TYPE_CHECKING:
     from intsim.model import Model
 
+ROUNDED = 0.5
+"""The error, in LSB of the accumulator, that any bias may have from rounding to an integer."""
+
+NARROWEST = 8
+"""The bits of the narrowest accumulator that a target can declare."""
+
 IMAGES = 16
 """Images whose accumulators are held at a time."""
 
@@ -54,7 +60,7 @@ def command(
         print_json({"model": Path(model).name, "target": loaded.target.name, "layers": rows})
         return 0
     heading(f"{title(model, loaded, target)}: bits of the accumulators")
-    keys = ("name", "op", "declared", "worst_case", "proved", "observed", "low", "high", "overflows")
+    keys = ("name", "op", "declared", "worst_case", "proved", "smallest_safe", "observed", "low", "high", "overflows")
     cells = [[f"{row[k]:,}" if isinstance(row[k], int) else row[k] for k in keys] for row in rows]
     headers = [key.replace("_", " ") for key in keys]
     table(
@@ -62,10 +68,19 @@ def command(
         cells,
         right=headers[2:],
         fold=("tensor",),
-        style=lambda i: "red" if rows[i]["overflows"] else "yellow" if rows[i]["proved"] > rows[i]["declared"] else "",
+        style=lambda i: "red" if rows[i]["overflows"] else "yellow" if not rows[i]["cannot_overflow"] else "",
     )
     say()
-    can = [row["name"] for row in rows if row["proved"] > row["declared"]]
+    for what in ("tree", "spill"):
+        limited = [row for row in rows if row[what] is not None]
+        if limited:
+            each = ", ".join(f"{row['name']} {row[what]['proved']}/{row[what]['declared']}" for row in limited)
+            say(f"{what}, bits proved and declared: {each}")
+    costly = [row for row in rows if row["bias_error"] is not None and row["bias_error"] > ROUNDED]
+    if costly:
+        each = ", ".join(f"{row['name']} {row['bias_error']:g}" for row in costly)
+        say(f"bias, shifted left: up to so many LSB of the accumulator off: {each}")
+    can = [row["name"] for row in rows if not row["cannot_overflow"]]
     if can:
         say(f"can overflow ({loaded.target.overflow}): {', '.join(can)}", "bold yellow")
     else:
@@ -94,23 +109,34 @@ def observe(model: Model, inputs: Mapping[str, Array], threads: int | None) -> d
 
 
 def _row(model: Model, layer_name: str, observed: Mapping[str, tuple[int, int, int]]) -> dict[str, Any]:
-    from intsim.ranges import signed_bits, worst_case
+    from intsim.lowering.accumulator import bias_cost
+    from intsim.ranges import signed_bits, worst_case_bits
 
     layer = next(layer for layer in model.lowered.layers if layer.name == layer_name)
     tensor = next(name for name, accumulator in model.lowered.accumulators.items() if accumulator == layer.outputs[0])
     bounds = model.bounds[layer_name]
+    cost = bias_cost(model.lowered, layer)
     low, high, overflows = observed.get(tensor, (None, None, None))
     return {
         "name": tensor,
         "node": layer.node,
         "op": layer.op,
         "declared": bounds.declared_bits,
-        "worst_case": signed_bits(*worst_case(model.lowered, layer)),
+        "worst_case": worst_case_bits(model.lowered, layer),
         "proved": bounds.needed_bits,
+        "proved_by_channel": list(bounds.bits),
+        "smallest_safe": max(bounds.needed_bits, NARROWEST),
         "proved_low": min(bounds.low),
         "proved_high": max(bounds.high),
         "observed": None if low is None or high is None else signed_bits(low, high),
         "low": low,
         "high": high,
         "overflows": overflows,
+        "tree": None if bounds.tree_bits is None else {"declared": bounds.tree_declared, "proved": bounds.tree_bits},
+        "spill": None
+        if bounds.spill_bits is None
+        else {"declared": bounds.spill_declared, "proved": bounds.spill_bits},
+        "cannot_overflow": bounds.cannot_overflow,
+        "bias_shift": None if cost is None else cost[0],
+        "bias_error": None if cost is None else cost[1],
     }

@@ -11,6 +11,7 @@ import numpy as np
 from intsim.comparison.explain.elements import Array, Elements, broadcast_at
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
 from intsim.lowering.lowered import CONVS, Layer
+from intsim.sums import walk
 
 PADDING = "padding"
 """What stands for the coordinate of an input element that lies in the padding."""
@@ -90,6 +91,8 @@ def _term(
 
 def _sum(elements: Elements, layer: Layer, at: Coordinate, products: Iterator[Mapping[str, Any]], w: Array) -> Step:
     p = layer.parameters
+    if p.get("summation") is not None or "constant" in p:
+        return _walked(elements, layer, at, products, w)
     bits, overflow = int(p["accumulator_bits"]), p["overflow"]
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     total, terms = 0, []
@@ -114,6 +117,30 @@ def _sum(elements: Elements, layer: Layer, at: Coordinate, products: Iterator[Ma
         how = f"{bits} bits, it fits" if fits else f"{bits} bits, wrapped modulo 2**{bits}"
     lines.append(Line("accumulator", total, how))
     return Step(layer.outputs[0], layer.op, elements.place(layer.outputs[0], at), total, (), tuple(terms), tuple(lines))
+
+
+def _walked(elements: Elements, layer: Layer, at: Coordinate, products: Iterator[Mapping[str, Any]], w: Array) -> Step:
+    """The sum of a target with a walk of its own: the terms as they are stored, then all that an adder had to hold.
+
+    Of the partial sums behind each product only those are shown that did not fit.
+    """
+    total, terms = 0, []
+    for term in products:
+        total += term["product"]
+        terms.append({**term, "sum": total})
+    lines = [Line("sum of products", total, f"{len(terms)} products, exactly")]
+    for key in ("bias", "constant"):
+        if layer.parameters.get(key) is not None:
+            channel = at[1] if layer.op in CONVS else (at[-1] if w.ndim > 1 else 0)
+            lines.append(Line(key, _channel(layer.parameters[key], channel), "in units of the accumulator"))
+    stops = list(walk(layer, elements.array(layer.inputs[0]), w, at))
+    for stop in stops:
+        if stop.exact != stop.held:
+            lines.append(Line(stop.what, stop.held, f"{stop.why}: {stop.exact} does not fit"))
+        elif stop.why not in ("product", "sum of neighbours"):
+            lines.append(Line(stop.what, stop.held, stop.why))
+    value, place = stops[-1].held, elements.place(layer.outputs[0], at)
+    return Step(layer.outputs[0], layer.op, place, value, (), tuple(terms), tuple(lines))
 
 
 def _channel(value: Any, channel: int) -> int:
