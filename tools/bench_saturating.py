@@ -113,7 +113,7 @@ def main(
             if not as_json:
                 click.echo(
                     f"{count} channels, {size} x {size}, {bits} bits, {threads} threads: {rates['intsim_gmacs']} "
-                    f"GMAC/s a core ({100 * clamped:.0f}% of the sums clamped), onnxruntime {rates['onnxruntime_gmacs']}"
+                    f"GMAC/s a core ({100 * clamped:.0f}% clamped), onnxruntime {rates['onnxruntime_gmacs']}"
                 )
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "cells": cells}))
