@@ -18,6 +18,7 @@ from intsim.cli.options import (
     unused_threads_option,
 )
 from intsim.cli.terminal import heading, say, table
+from intsim.lowering.formulas import formula
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -58,6 +59,10 @@ def command(model: str, target: str, as_json: bool) -> int:
     table(COLUMNS, [[row[c] for c in COLUMNS] for row in rows], right=("bits",), fold=("tensor", "kernel"))
     say()
     say(f"{len(rows)} nodes; bits: what the accumulator needs, proved from the weights, and what the target declares.")
+    say("What each layer rounds, before the clip to its format (acc: the value that it reads):")
+    for row in layers:
+        if row["formula"]:
+            say(f"  {row['name']} = {row['formula']}")
     for note, tensors in notes(layers).items():
         say(f"{note}: {', '.join(tensors)}")
     return 0
@@ -78,7 +83,8 @@ def layer_rows(model: Model) -> list[dict[str, Any]]:
                 "node": layer.node,
                 "op": layer.op,
                 "format": "float32" if format is None else str(format),
-                "requantize": requantization(layer.parameters),
+                "requantize": requantization(layer.op, layer.parameters),
+                "formula": formula(layer),
                 "bits_needed": None if bounds is None else bounds.needed_bits,
                 "bits_declared": None if bounds is None else bounds.declared_bits,
                 "kernel": choice.kernel,
@@ -101,7 +107,7 @@ def node_rows(model: Model, layers: list[dict[str, Any]]) -> list[dict[str, str]
             "tensor": ", ".join(row["name"] for row in group if "#" not in row["name"]),
             "op": ops[node],
             "format": group[-1]["format"],
-            "requantize": _joined(group, "requantize"),
+            "requantize": _joined([row for row in group if _is_last(row["name"])], "requantize"),
             "bits": "".join(f"{row['bits_needed']}/{row['bits_declared']}" for row in group if row["bits_needed"]),
             "kernel": _joined(group, "kernel"),
         }
@@ -119,16 +125,31 @@ def notes(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-def requantization(parameters: Mapping[str, Any]) -> str:
-    """The shift (OTP) or the float32 multiplier of a layer, in words; "" where there is none."""
+TIES = {"requantize_tflite_float64": "half_away", "requantize_xnnpack_rndnu": "half_up"}
+"""The tie rules of the requantizers with a float multiplier that do not take ties to even."""
+
+
+def requantization(op: str, parameters: Mapping[str, Any]) -> str:
+    """The shift (OTP) or the multiplier of a layer, in words; "" where there is none."""
+    if "shift" in parameters and "multiplier" in parameters:
+        return f"x {_span(parameters['multiplier'])}, shift {_span(parameters['shift'])}"
     if "shift" in parameters:
         return f"OTP {_span(parameters['shift'])} {parameters['rounding']}"
+    if op == "requantize_max7800x":
+        return f"OTP {_span(7 - np.asarray(parameters['output_shift']))} half_up"
+    if op == "requantize_nngen":
+        return f"OTP {_span(parameters['out_shift'])} half_away"
     for key in ("multiplier", "ratio"):
         if key in parameters:
-            return f"x {_span(parameters[key])} half_even"
+            return f"x {_span(parameters[key])} {TIES.get(op, 'half_even')}"
     if "a_ratio" in parameters:
         return f"x {_span(parameters['a_ratio'])}, x {_span(parameters['b_ratio'])} half_even"
     return ""
+
+
+def _is_last(name: str) -> bool:
+    """Whether a layer makes the codes of its node, and no step on the way to them."""
+    return "#" not in name or name.endswith("#unclamped")
 
 
 def _joined(group: list[dict[str, Any]], key: str) -> str:

@@ -60,6 +60,13 @@ def emit_product(
     emit_clamped(builder, node, clamp, y, inputs=(name,), **rounded)
 
 
+def emit_int32_sum(builder: Builder, node: Node, output: str, parts: tuple[str, ...], unit: Format) -> str:
+    """The sum or difference of two int32 of one unit, exact."""
+    nothing = dict.fromkeys(("a_shift", "b_shift", "a_zero", "b_zero", "shift"), 0)
+    parameters: dict[str, Any] = {**nothing, "rounding": "half_up", **codes_of(unit)}
+    return builder.emit(node.op.lower(), parts, f"{output}#sum", unit, node, **parameters)
+
+
 def emit_total(builder: Builder, node: Node, output: str, name: str, x: Format, axes: tuple[int, ...]) -> str:
     """The exact int32 sum of x - x_zero over axes."""
     keepdims = node.attributes.get("keepdims", True)

@@ -10,7 +10,7 @@ from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import accumulator as accumulators
-from intsim.lowering import onnxruntime, requantizers, shift
+from intsim.lowering import onnxruntime, post, requantizers, shift
 from intsim.lowering.builder import Builder, channels, codes_of
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.emit import emit_clamped
@@ -26,7 +26,7 @@ def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
     MatMulInteger (attribute raw_output) put out the accumulator itself.
     """
     y = builder.graph.format(clamp.output)
-    x, w = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
+    x, w = builder.coded(node.inputs[0], node), post.as_uniform(builder.coded(node.inputs[1], node))
     accumulator, unit = emit_accumulator(builder, node, clamp.output)
     if y is None:
         builder.dequantize(accumulator, clamp.output, unit, node)
@@ -67,7 +67,8 @@ def requantization(
 def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Format]:
     """The layer that makes the raw accumulator of `output`; its name, and its Format (e_t or x_scale * w_scale)."""
     target = builder.target.at(node.name)
-    x, w = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
+    x, weight_format = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
+    w = post.as_uniform(weight_format)
     bits = target.accumulator(x.bits, w.bits)
     scale = sum_scale(node, x, w)
     unit = Format(
@@ -100,7 +101,8 @@ def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Fo
     if node.op == "Conv":
         parameters.update({k: node.attributes[k] for k in ("strides", "pads", "dilations", "groups")})
     builder.accumulators[output] = name
-    return builder.emit("conv" if node.op == "Conv" else "matmul", inputs, name, unit, node, **parameters), unit
+    op, parameters = post.look_up("conv" if node.op == "Conv" else "matmul", parameters, node, x, weight_format)
+    return builder.emit(op, inputs, name, unit, node, **parameters), unit
 
 
 def sum_scale(node: Node, x: Format, w: Format) -> np.ndarray[Any, np.dtype[np.float32]]:

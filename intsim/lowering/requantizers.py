@@ -119,7 +119,11 @@ def _tosa(double_rounding: bool) -> Callable[[Scaling, Format, int, Target], Cal
         """RESCALE; sums of more than 32 bits take 16-bit multipliers, and then no double rounding."""
         width = 16 if bits > 32 else target.multiplier_bits
         pairs = [tosa.multiplier_and_shift(float(m), width) for m in scaling.real()]
-        flags = {"double_rounding": double_rounding and width == 32, "multiplier_bits": width}
+        flags: dict[str, Any] = {
+            "double_rounding": double_rounding and width == 32,
+            "multiplier_bits": width,
+            "input_zero_point": 0,
+        }
         return "requantize_tosa", {**_pairs(pairs), **flags, **codes_of(y)}
 
     return rescale

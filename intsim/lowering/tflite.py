@@ -62,8 +62,7 @@ def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...],
         moved = builder.emit("requantize", (name,), f"{clamp.output}#{key}.shifted", shifted, node, **parameters)
         op, scaling = fixed_point(format.scale[0] / twice, unit, target)
         parts.append(builder.emit(op, (moved,), f"{clamp.output}#{key}", unit, node, **scaling))
-    plain = {"a_shift": 0, "b_shift": 0, "shift": 0, "rounding": "half_up", **codes_of(unit)}
-    total = builder.emit(node.op.lower(), tuple(parts), f"{clamp.output}#sum", unit, node, **plain)
+    total = exact.emit_int32_sum(builder, node, clamp.output, tuple(parts), unit)
     op, scaling = fixed_point(real, y, target)
     emit_clamped(builder, node, clamp, y, op, (total,), **scaling)
 

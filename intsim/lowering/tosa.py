@@ -45,8 +45,7 @@ def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...],
     for key, name, format in zip("ab", names, (a, b), strict=True):
         parameters = rescale(format.scale[0] / twice * 2.0**left, unit, target, format.zero_point[0])
         parts.append(builder.emit("requantize_tosa", (name,), f"{clamp.output}#{key}", unit, node, **parameters))
-    plain = {"a_shift": 0, "b_shift": 0, "shift": 0, "rounding": "half_up", **codes_of(unit)}
-    total = builder.emit(node.op.lower(), tuple(parts), f"{clamp.output}#sum", unit, node, **plain)
+    total = exact.emit_int32_sum(builder, node, clamp.output, tuple(parts), unit)
     last = rescale(twice / (2.0**left * y.scale[0]), y, target)
     emit_clamped(builder, node, clamp, y, "requantize_tosa", (total,), **last)
 

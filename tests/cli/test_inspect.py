@@ -45,3 +45,12 @@ def test_float_islands_are_named(cli: Cli, files: Files) -> None:
 
 def test_a_target_that_was_asked_for(cli: Cli, files: Files) -> None:
     assert cli("inspect", files.model, "--target", "onnxruntime").out.startswith("small.onnx, target onnxruntime\n")
+
+
+def test_formulas_with_their_numbers(cli: Cli, files: Files) -> None:
+    text = cli("inspect", files.model, "--target", "tflite").out
+    assert "\n  conv1_q#unclamped = half_away(half_up(acc * 1073741824 / 2**31) / 2**8)\n" in text
+    layers = cli("inspect", files.model, "--target", "xnnpack", "--json").json["layers"]
+    formulas = {layer["name"]: layer["formula"] for layer in layers}
+    assert formulas["conv1_q#unclamped"] == "half_even(float32(acc) * 0.001953125)"
+    assert formulas["conv1_q#accumulator"] == formulas["conv1_q"] == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def codes(
     formats: list[Format],
     xs: list[Array],
     attributes: dict[str, Any],
-    constants: dict[str, Array] | None = None,
+    constants: Mapping[str, Array] | None = None,
     more: dict[str, Format] | None = None,
 ) -> Array:
     """What intsim computes for one node; the last format is the output's."""
@@ -48,11 +49,10 @@ def codes(
     known: dict[str, Format | None] = {**dict(zip([*names, "y"], formats, strict=True)), **(more or {})}
     node = Node("node", op, (*names, *(constants or {})), ("y",), attributes)
     shapes = {name: (None, *x.shape[1:]) for name, x in zip(names, xs, strict=True)}
-    model = Model(graph([node], known, shapes, constants, tuple(names)), TARGETS[target])
-    kernels, spec = (
-        model.run(dict(zip(names, xs, strict=True)), engine=e).outputs["y"].codes for e in ("kernels", "spec")
-    )
-    assert kernels is not None and np.array_equal(kernels, spec)
+    model = Model(graph([node], known, shapes, dict(constants or {}), tuple(names)), TARGETS[target])
+    inputs = dict(zip(names, xs, strict=True))
+    kernels, spec = (model.run(inputs, engine=engine).outputs["y"].values for engine in ("kernels", "spec"))
+    assert np.array_equal(kernels, spec)
     return kernels
 
 
@@ -179,7 +179,7 @@ def test_layers_with_weights(target: str, kind: str, seed: int) -> None:
         tw = Tensor(w.shape, scale=scales.tolist(), data=w)
         tb = Tensor((cout,), np.int32, bias_scales.tolist(), data=bias)
         judge = run(fully_connected(tensor(data.shape, x), tw, tb, tensor((400, cout), y)), JUDGES[target], data)
-        constants = {"w": np.ascontiguousarray(w.T), "b": bias}
+        constants: dict[str, Array] = {"w": np.ascontiguousarray(w.T), "b": bias}
         ours = codes(target, "Gemm", [x, y], [data], {"alpha": 1.0, "beta": 1.0}, constants, more)
         assert np.array_equal(ours, judge)
         return

@@ -72,6 +72,19 @@ def explain_mul_float32(elements: Elements, layer: Layer, at: Coordinate) -> Ste
     return _step(elements, layer, at, reads, [*before, *lines], rules)
 
 
+def explain_add_quotient(elements: Elements, layer: Layer, at: Coordinate) -> Step:
+    """y = clip(round(((a - a_zero) * a_factor + (b - b_zero) * b_factor) / divisor) + zero_point)."""
+    p = layer.parameters
+    a, b = _centred(elements, layer, at)
+    total = a * int(p["a_factor"]) + b * int(p["b_factor"])
+    rounded, rules = requantized(total, int(p["divisor"]), p["rounding"], int(p["zero_point"]), layer)
+    before = [
+        *(Line(k, value, "minus its zero point") for k, value in zip("ab", (a, b), strict=True)),
+        Line("sum", total, f"a * {int(p['a_factor'])} + b * {int(p['b_factor'])}"),
+    ]
+    return _step(elements, layer, at, _reads(elements, layer, at), [*before, *rounded], rules)
+
+
 def _reads(elements: Elements, layer: Layer, at: Coordinate) -> list[Read]:
     return [elements.read(name, broadcast_at(elements.shape(name), at)) for name in layer.inputs]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim.batches import cut, divide
-from intsim.comparison.explain import code, elementwise, mac, movement, pooling, requantize
+from intsim.comparison.explain import code, elementwise, mac, movement, multiplied, pooling, requantize
 from intsim.comparison.explain.elements import Elements
 from intsim.comparison.explain.explanation import Coordinate, Explanation, Step
 from intsim.errors import UnsupportedOp, UnusableInput
@@ -45,6 +45,12 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "average_pool_float32": pooling.explain_average_pool_float32,
     "reduce_mean": pooling.explain_reduce_mean,
     "reduce_mean_float32": pooling.explain_reduce_mean_float32,
+    "add_quotient": elementwise.explain_add_quotient,
+    "average_pool_quotient": pooling.explain_average_pool_quotient,
+    "reduce_sum": pooling.explain_reduce_sum,
+    "reduce_mean_xnnpack": pooling.explain_reduce_mean_xnnpack,
+    "requantize_quotient": multiplied.explain_quotient,
+    **dict.fromkeys(multiplied.STEPS, multiplied.explain_multiplied),
     "table": code.explain_table,
     "clip": code.explain_clip,
     "copy": code.explain_copy,

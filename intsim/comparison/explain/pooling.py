@@ -84,6 +84,44 @@ def explain_reduce_mean_float32(elements: Elements, layer: Layer, at: Coordinate
     return _step(elements, layer, at, terms, [*before, *lines], rules)
 
 
+def explain_average_pool_quotient(elements: Elements, layer: Layer, at: Coordinate) -> Step:
+    """y = clip(round(sum over the window of (x - x_zero) * factor / (count * divisor)) + zero_point)."""
+    p = layer.parameters
+    terms = _summed(elements, layer, list(_window(elements, layer, at)))
+    count = _padded_count(elements, layer, at) if p["count_include_pad"] else len(terms)
+    n, d = int(terms[-1]["sum"]) * int(p["factor"]), count * int(p["divisor"])
+    rounded, rules = requantized(n, d, p["rounding"], int(p["zero_point"]), layer)
+    before = [Line("count", count), Line("product", n, f"the sum times {int(p['factor'])}")]
+    return _step(elements, layer, at, terms, [*before, *rounded], rules)
+
+
+def explain_reduce_sum(elements: Elements, layer: Layer, at: Coordinate) -> Step:
+    """y = sum over the axes of (x - x_zero)."""
+    terms = _summed(elements, layer, list(_reduced(elements, layer, at)))
+    return _step(elements, layer, at, terms, [Line("sum", terms[-1]["sum"], f"of {len(terms)} codes")], {})
+
+
+def explain_reduce_mean_xnnpack(elements: Elements, layer: Layer, at: Coordinate) -> Step:
+    """y = clip(half_even(float32(sum of x) * multiplier + addend))."""
+    p, name = layer.parameters, layer.inputs[0]
+    places = list(_reduced(elements, layer, at))
+    total, terms = 0, []
+    for place in places:
+        total += elements.code(name, place)
+        terms.append({"input": list(elements.place(name, place)), "x": elements.code(name, place), "sum": total})
+    m = np.float32(p["multiplier"])
+    addend = np.float32(p["zero_point"]) - np.float32(len(places) * int(p["x_zero"])) * m
+    product = np.float32(total) * m
+    moved = product + addend
+    lines, rules = round_saturate(moved, layer)
+    before = [
+        Line("sum", total, "of the raw codes"),
+        Line("product", float(product), f"float32(sum) * {float(m)!r}, rounded to float32"),
+        Line("with addend", float(moved), f"+ {float(addend)!r}, rounded to float32"),
+    ]
+    return _step(elements, layer, at, terms, [*before, *lines], rules)
+
+
 def _summed(elements: Elements, layer: Layer, places: list[Coordinate]) -> list[dict[str, Any]]:
     name, zero = layer.inputs[0], int(layer.parameters["x_zero"])
     total, terms = 0, []
