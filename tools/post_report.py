@@ -2,10 +2,11 @@
 
     python tools/post_report.py [--bits N] [--guard-bits N] [--images N] [--json]
 
-Weights: the mean square error against the float weights (batch normalisation folded), relative to their mean square, of
-uniform, POT and POST codes of equal bits, each with its best power-of-two scale. Table: how far the sums with rounded
-products are from those with the exact, irrational ones, in LSB of the layer's output codes, and the share of output codes
-that the rounding changes, each layer fed its own integer inputs. Top-1: of the whole network, first and last layer 8 bits.
+Weights: the mean square error against the float weights (batch normalisation folded), relative to their mean square,
+of uniform, POT and POST codes of equal bits, each with its best power-of-two scale. Table: how far the sums with
+rounded products are from those with the exact, irrational ones, in LSB of the layer's output codes, and the share of
+output codes that the rounding changes, each layer fed its own integer inputs. Top-1: of the whole network, first and
+last layer 8 bits.
 """
 
 from __future__ import annotations

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from intsim.formats import Format
+from intsim.graph import Graph
+from intsim.levels import GUARD_BITS
 from intsim.target import Target
 
 Array = np.ndarray[Any, Any]
 
 TIE = "tie"
+TABLE = "table rounding"
+"""Products of POST and POT weights are rounded, where a peer in float multiplies by the irrational level."""
 ACCUMULATORS = {"wrap": "wrapped accumulator", "saturate": "saturated accumulator", "trap": "overflowed accumulator"}
 """Overflow rule -> how the cause is called where the sum did not fit."""
 
@@ -25,16 +30,26 @@ def other_tie_rules(target: Target) -> tuple[str, ...]:
     return tuple(rule for rule in ("half_up", "half_down") if rule != target.rounding)
 
 
+def with_exact_tables(graph: Graph) -> Graph | None:
+    """The graph with products of POST and POT weights in the most guard bits; None where it has no such weights."""
+    finer = {}
+    for name, value in graph.values.items():
+        if value.format is not None and value.format.levels is not None:
+            levels = replace(value.format.levels, guard_bits=GUARD_BITS[1], variant="full")
+            finer[name] = replace(value, format=replace(value.format, levels=levels))
+    return replace(graph, values={**graph.values, **finer}) if finer else None
+
+
 def name_causes(
     expected: Array, actual: Array, variants: Mapping[str, Sequence[Array]], format: Format, floating: bool
 ) -> Counter[str]:
     """Cause -> how many of the differing elements it explains; each element has one.
 
     variants: cause -> the same layer with the same operands, under a target in which that cause acts otherwise: other
-    tie rules, an accumulator that holds every sum. In this order: `layout` (the same codes in another order), a cause
-    of the variants where the variant gives another code (`tie`: only if the sides are one code apart), `saturation`
-    (one side is at the end of the range, and they are more than one code apart), `float rounding` (the peer computes
-    in float and is one code off), else `arithmetic`.
+    tie rules, an accumulator that holds every sum, products with more guard bits. In this order: `layout` (the same
+    codes in another order), a cause of the variants where the variant gives another code (`tie`: only if the sides are
+    one code apart), `saturation` (one side is at the end of the range, and they are more than one code apart), `float
+    rounding` (the peer computes in float and is one code off), else `arithmetic`.
     """
     differs = expected != actual
     gap = np.abs(expected.astype(np.int64) - actual.astype(np.int64))

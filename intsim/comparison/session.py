@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim import metrics
-from intsim.comparison.causes import ACCUMULATORS, TIE, name_causes, other_tie_rules
+from intsim.comparison.causes import ACCUMULATORS, TABLE, TIE, name_causes, other_tie_rules, with_exact_tables
 from intsim.comparison.comparison import Comparison
 from intsim.comparison.differences import TensorDifference
 from intsim.comparison.peers import Peer, open_peer
@@ -83,6 +83,9 @@ class _Session:
             kept = tuple(entry for entry in target.overrides if entry[1] != "accumulator_bits")
             wide = replace(target, accumulator_bits=WIDEST, overrides=kept)
             variants[ACCUMULATORS[target.overflow]] = [self.model.with_target(wide)]
+        exact = with_exact_tables(self.model.graph)
+        if exact is not None:
+            variants[TABLE] = [type(self.model)(exact, target)]
         return variants
 
     def add(self, chunk: Mapping[str, Array], first_image: int) -> None:

@@ -108,3 +108,13 @@ def test_refusals(quantized: onnx.ModelProto) -> None:
     old.opset_import[0].version = 12
     with pytest.raises(UnsupportedOp, match="opset 12"):
         post_model(old, bits=4, levels=POST)
+
+
+def test_what_differs_from_float_has_a_cause(quantized: onnx.ModelProto, images: Array) -> None:
+    """Layer by layer on ONNX Runtime's own codes: table rounding and ties, and nothing unexplained."""
+    model = intsim.load(post_model(quantized, bits=4, levels=POST).model)
+    found = intsim.compare(model, "onnxruntime", images[:16].astype(np.float32) / 128, isolated=True)
+    layers = {layer.name: layer for layer in found.layers}
+    assert layers["stage1.bn1.codes"].causes["table rounding"] > 0
+    assert "table rounding" not in layers["stem_bn.codes"].causes
+    assert set(found.causes) <= {"table rounding", "tie", "float rounding"}
