@@ -18,6 +18,9 @@ from that sum, after signed activations were made unsigned (code + 2**(bits - 1)
 CONSTANT_ROUNDINGS = ("half_up", "half_down", "ceil", "floor")
 """The rounding rules that add one constant and cut off the rest, so that the accumulator's own adder can do it."""
 
+TREE_LAYERS = ("all", "dense_signed")
+"""Which layers have the tree: all, or those with signed weights that are not depthwise; the others are exact."""
+
 WIDEST = 64
 
 
@@ -28,7 +31,7 @@ class Accumulator:
     saturate_after: whether a saturating accumulator clamps after every `product` (or tree of them) or at the `end`.
     mac_order: MAC_AXES in the order in which products are added, outermost first.
     lanes: products that are added as a binary tree before the accumulator; tree_bits and tree_overflow: what a node of
-    that tree holds (None: as many bits as it needs).
+    that tree holds (None: as many bits as it needs); tree_layers: one of TREE_LAYERS.
     channels_per_pass: input channels (of a matrix product: terms) after which the partial sum is spilled, None: all at
     once; spilled in spill_bits (None: the accumulator's) after a shift to the right by spill_shift, rounded by
     spill_rounding, by the overflow rule spill_overflow.
@@ -42,6 +45,7 @@ class Accumulator:
     lanes: int = 1
     tree_bits: int | None = None
     tree_overflow: str = "wrap"
+    tree_layers: str = "all"
     channels_per_pass: int | None = None
     spill_bits: int | None = None
     spill_shift: int = 0
@@ -57,6 +61,7 @@ class Accumulator:
         for key, known in (
             ("saturate_after", CLAMPS),
             ("tree_overflow", OVERFLOWS),
+            ("tree_layers", TREE_LAYERS),
             ("spill_rounding", ROUNDINGS),
             ("spill_overflow", OVERFLOWS),
             ("bias_added", ("last", "first")),

@@ -172,6 +172,19 @@ TARGETS: Mapping[str, Target] = {
             float_islands=True,
         ),
         Target(
+            "onnxruntime-avx2",
+            requantizer="float32",
+            rounding="half_even",
+            accumulator_bits=32,
+            float_islands=True,
+            mac_order=("row", "column", "channel"),
+            lanes=2,
+            tree_bits=16,
+            tree_overflow="saturate",
+            tree_layers="dense_signed",
+            zeros_subtracted="after_unsigned",
+        ),
+        Target(
             "onnx-reference",
             requantizer="onnx_reference",
             rounding="half_even",
@@ -262,6 +275,9 @@ TARGETS: Mapping[str, Target] = {
 """The named targets, by the public sources that their requantizers follow (see the spec functions):
 `diffquant`: round and truncate (ties to +inf), accumulator widened by 16 bits.
 `onnxruntime`: ONNX Runtime 1.31's integer kernels on x86-64 with VNNI: int32 accumulators that wrap.
+`onnxruntime-avx2`: the same without VNNI, where VPMADDUBSW adds the products of two neighbours, unsigned activations
+by signed weights, to a sum saturated to 16 bits (onnxruntime/core/mlas/lib/qgemm_kernel_avx2.cpp and its assembly;
+unsigned weights and depthwise convolutions have kernels with exact products). No machine has judged it here.
 `onnx-reference`: onnx's ReferenceEvaluator: QLinearConv and QLinearMatMul in integers, all else in float.
 `tflite`: LiteRT's reference kernels, double rounding; fully connected layers in float64.
 `tflite-single`: tflite-micro built with TFLITE_SINGLE_ROUNDING. `cmsis-nn`: CMSIS-NN's default build.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from intsim.target import Target
 Array = np.ndarray[Any, Any]
 
 
-def summation_of(target: Target, node: Node, x: Format, rank: int) -> dict[str, Any]:
-    """The parameter `summation` of a MAC layer, absent where it is the plain one; rank: of the weights."""
+def summation_of(target: Target, node: Node, x: Format, w: Format, shape: tuple[int | None, ...]) -> dict[str, Any]:
+    """The parameter `summation` of a MAC layer, absent where it is the plain one; shape: of the weights."""
+    if target.tree_layers == "dense_signed" and (not w.signed or _depthwise(node, shape)):
+        target = replace(target, lanes=1, tree_bits=None, zeros_subtracted="before")
     s = Summation(
-        order=_order(target, node, rank - 2) if node.op == "Conv" else None,
+        order=_order(target, node, len(shape) - 2) if node.op == "Conv" else None,
         clamp=target.saturate_after,
         lanes=target.lanes,
         tree_bits=target.tree_bits,
@@ -95,8 +98,8 @@ def check_bias(codes: Array, node: Node, target: Target) -> None:
 def bias_cost(lowered: Lowered, layer: Layer) -> tuple[int, float] | None:
     """What the limits of the bias cost a MAC layer: its left shift, and its error in LSB of the accumulator.
 
-    The error of a real bias is the largest |code - b / unit| of a channel; of a bias that the file holds in codes, whose
-    reals are not known, it is the most that rounding to so coarse a unit can have cost: half of 2**shift.
+    The error of a real bias is the largest |code - b / unit| of a channel; of a bias that the file holds in codes,
+    whose reals are not known, it is the most that rounding to so coarse a unit can have cost: half of 2**shift.
     None where there is no bias.
     """
     graph: Graph = lowered.graph
@@ -125,12 +128,17 @@ def _order(target: Target, node: Node, spatial: int) -> tuple[int, ...] | None:
         return None
     if spatial > 2:
         raise UnsupportedOp(
-            f"node {node.name!r} ({node.op}): {spatial} spatial axes have no row and column for the mac_order of target "
-            f"{target.name!r}"
+            f"node {node.name!r} ({node.op}): {spatial} spatial axes have no row and column for the mac_order of "
+            f"target {target.name!r}"
         )
     axes = {"channel": 0, "row": 1, "column": 2} if spatial == 2 else {"channel": 0, "column": 1}
     order = tuple(axes[name] for name in target.mac_order if name in axes)
     return None if order == tuple(range(len(order))) else order
+
+
+def _depthwise(node: Node, shape: tuple[int | None, ...]) -> bool:
+    """Whether each output channel has an input channel of its own."""
+    return node.op == "Conv" and node.attributes["groups"] > 1 and shape[:2] == (node.attributes["groups"], 1)
 
 
 def _offsets(target: Target, x: Format) -> tuple[int, int] | None:

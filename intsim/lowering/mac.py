@@ -84,7 +84,7 @@ def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Fo
         "bias": None if _added_later(builder, node, output) else bias(builder, node, unit),
         "accumulator_bits": bits,
         "overflow": target.overflow,
-        **accumulators.summation_of(target, node, x, len(builder.graph.values[node.inputs[1]].shape)),
+        **accumulators.summation_of(target, node, x, w, builder.graph.values[node.inputs[1]].shape),
         **accumulators.constant_of(target, node, unit, builder.graph.format(output), output),
     }
     first = builder.operand(node.inputs[0], node)

@@ -118,12 +118,15 @@ def test_the_plain_accumulator_is_no_parameter() -> None:
 def test_orders_of_one_two_and_three_axes() -> None:
     node = Node("n", "Conv", ("x", "w"), ("y",))
     target = replace(DIFFQUANT, mac_order=("row", "column", "channel"))
-    assert summation_of(target, node, Format(8), 4) == {"summation": Summation(order=(1, 2, 0))}
-    assert summation_of(target, node, Format(8), 3) == {"summation": Summation(order=(1, 0))}
-    assert summation_of(target, Node("n", "MatMul", ("x", "w"), ("y",)), Format(8), 2) == {}
-    assert summation_of(replace(target, mac_order=("row", "channel", "column")), node, Format(8), 3) == {}
+    assert summation_of(target, node, Format(8), Format(8), (2, 1, 3, 3)) == {"summation": Summation(order=(1, 2, 0))}
+    assert summation_of(target, node, Format(8), Format(8), (2, 1, 3)) == {"summation": Summation(order=(1, 0))}
+    assert summation_of(target, Node("n", "MatMul", ("x", "w"), ("y",)), Format(8), Format(8), (3, 2)) == {}
+    assert (
+        summation_of(replace(target, mac_order=("row", "channel", "column")), node, Format(8), Format(8), (2, 1, 3))
+        == {}
+    )
     with pytest.raises(UnsupportedOp, match="3 spatial axes have no row and column"):
-        summation_of(target, node, Format(8), 5)
+        summation_of(target, node, Format(8), Format(8), (2, 1, 3, 3, 3))
 
 
 @pytest.mark.parametrize(
@@ -132,8 +135,26 @@ def test_orders_of_one_two_and_three_axes() -> None:
 )
 def test_offsets(zeros: str, signed: bool, offsets: tuple[int, int]) -> None:
     target = replace(DIFFQUANT, zeros_subtracted=zeros)
-    found = summation_of(target, Node("n", "Conv", ("x", "w"), ("y",)), Format(8, signed), 4)
+    node = Node("n", "Conv", ("x", "w"), ("y",))
+    found = summation_of(target, node, Format(8, signed), Format(8), (2, 1, 3, 3))
     assert found == {"summation": Summation(offsets=offsets)}
+
+
+@pytest.mark.parametrize(
+    ("groups", "shape", "signed", "in_pairs"),
+    [
+        (1, (8, 4, 3, 3), True, True),
+        (1, (8, 4, 3, 3), False, False),
+        (8, (8, 1, 3, 3), True, False),
+        (4, (8, 1, 3, 3), True, True),
+        (1, (1, 1, 3, 3), True, True),
+    ],
+)
+def test_byte_pairs_of_onnx_runtime(groups: int, shape: tuple[int, ...], signed: bool, in_pairs: bool) -> None:
+    node = Node("n", "Conv", ("x", "w"), ("y",), {"groups": groups})
+    found = summation_of(TARGETS["onnxruntime-avx2"], node, Format(8), Format(8, signed), shape)
+    s = found["summation"]
+    assert (s.lanes, s.tree_bits, s.offsets) == ((2, 16, (-128, 0)) if in_pairs else (1, None, None))
 
 
 MACHINES: list[dict[str, Any]] = [
@@ -155,14 +176,17 @@ def test_kernels_spec_and_scalar_walk_agree(facts: dict[str, Any]) -> None:
     kernels, spec = model.run(x, taps=taps), model.run(x, taps=taps, engine="spec")
     for name, expected in spec.taps.items():
         got = kernels.taps[name]
+        assert got.codes is not None and expected.codes is not None
         assert np.array_equal(got.codes, expected.codes)
         if expected.accumulator is None:
             continue
+        assert got.accumulator is not None
         assert np.array_equal(got.accumulator, expected.accumulator)
         assert got.summary()["overflow"] == expected.summary()["overflow"]
         layer = model.lowered.producer(model.lowered.accumulators[name])
         assert layer is not None
         codes = x if layer.inputs[0] == "x" else spec.taps[layer.inputs[0]].codes
+        assert codes is not None
         at = (1, 2, 1, 1)[: expected.accumulator.ndim]
         weights = layer.parameters["w" if layer.op == "conv" else "b"]
         assert list(walk(layer, codes, weights, at))[-1].held == expected.accumulator[at]
@@ -175,7 +199,9 @@ def test_a_wide_accumulator_rounds_the_same_inside_and_outside(rounding: str) ->
     inside = Model(residual_graph(), replace(target, rounding_constant="inside")).run(x, taps=["codes"])
     outside = Model(residual_graph(), target).run(x, taps=["codes"])
     for name, tap in outside.taps.items():
-        assert np.array_equal(inside.taps[name].codes, tap.codes)
+        codes = inside.taps[name].codes
+        assert codes is not None and tap.codes is not None
+        assert np.array_equal(codes, tap.codes)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +222,13 @@ def test_each_adder_traps_in_the_engine(facts: dict[str, Any], message: str) -> 
 
 
 def test_events_are_counted_by_rule_layer_and_channel() -> None:
-    facts = {"lanes": 2, "tree_bits": 13, "tree_overflow": "saturate", "accumulator_bits": 15, "overflow": "saturate"}
+    facts: dict[str, Any] = {
+        "lanes": 2,
+        "tree_bits": 13,
+        "tree_overflow": "saturate",
+        "accumulator_bits": 15,
+        "overflow": "saturate",
+    }
     model = Model(residual_graph(), replace(DIFFQUANT, **facts))
     result = model.run(random_codes(1, (20, 3, 8, 8)), taps=["overflow"])
     overflow = result.taps["y1"].overflow
