@@ -45,3 +45,21 @@ def test_what_can_overflow(cli: Cli, files: Files, tmp_path: Path, overflow: str
     result = intsim.load(files.model, tmp_path / "narrow.toml").run(small_images(IMAGES))
     assert {layer["name"]: layer["overflows"] for layer in layers if layer["overflows"]} == dict(result.overflows)
     assert np.sum([layer["overflows"] for layer in layers]) > 0
+
+
+def test_tree_spill_and_bias(cli: Cli, files: Files, tmp_path: Path) -> None:
+    """Each adder's bits, and what a bias of few bits costs in LSB of the accumulator."""
+    (tmp_path / "tree.toml").write_text(
+        'lanes = 2\ntree_bits = 12\ntree_overflow = "saturate"\nchannels_per_pass = 1\nspill_bits = 24\n'
+    )
+    done = cli("ranges", files.model, "--target", "tree.toml")
+    assert "tree, bits proved and declared: conv1_q " in done.out and "/12" in done.out
+    assert "spill, bits proved and declared: conv1_q " in done.out and "/24" in done.out
+    assert "can overflow" in done.out
+    for layer in cli("ranges", files.model, "--target", "tree.toml", "--json").json["layers"]:
+        assert layer["tree"]["declared"] == 12 < layer["tree"]["proved"] <= layer["proved"]
+        assert layer["spill"] == {"declared": 24, "proved": layer["spill"]["proved"]}
+        assert not layer["cannot_overflow"]
+        assert layer["smallest_safe"] == layer["proved"] == max(layer["proved_by_channel"])
+        assert layer["proved"] <= layer["worst_case"]
+        assert layer["bias_error"] >= 0
