@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from intsim.formats import Format
+from intsim.levels import Levels, product_table
 
 Array = np.ndarray[Any, Any]
 
@@ -105,6 +106,7 @@ def cases() -> list[Case]:
     """Every golden case, op by op."""
     return [
         *_macs(),
+        *_post(),
         *_requantizers(),
         *_boundaries(),
         *_elementwise(),
@@ -184,6 +186,49 @@ def _macs() -> list[Case]:
             {"a": rows, "b": columns},
             I32,
             {**matrix, "accumulator_bits": 15, "overflow": "saturate"},
+        ),
+    ]
+
+
+def post_codes(shape: tuple[int, ...], bits: int, levels: Levels, seed: int) -> Operand:
+    """Codes of POST or POT weights, with a zero in the place of each negative zero."""
+    drawn = codes(shape, Format(bits, False), seed).array
+    return Operand(np.where(drawn == 1 << (bits - 1), 0, drawn).astype(np.uint8), Format(bits, False, levels=levels))
+
+
+def post_conv_case(name: str, bits: int, levels: Levels, x_format: Format = I8, **changes: Any) -> Case:
+    """A convolution with such weights, its table among the arrays."""
+    x_zero = changes.get("x_zero", 0)
+    low, high = min(x_format.low - x_zero, 0), max(x_format.high - x_zero, 0)
+    table = Operand(product_table(levels, bits, low, high).astype(np.int32), I32)
+    plain = conv_case(name, (2, 4, 6, 5), (6, 4, 3, 3), (x_format, I8), pads=(1, 1, 1, 1), **changes)
+    parameters = {**{k: v for k, v in plain.parameters.items() if k != "w_zero"}, "low": low}
+    operands = {"x": plain.operands["x"], "w": post_codes((6, 4, 3, 3), bits, levels, 2)}
+    return Case("post_conv", name, operands, plain.result, parameters, {"table": table})
+
+
+def _post() -> list[Case]:
+    levels = {
+        f"{rule}_{variant}": Levels(rule, 4, variant) for rule in ("post", "pot") for variant in ("shared", "full")
+    }
+    four = levels["post_shared"]
+    matrix = {"a_zero": 0, "low": -128, "accumulator_bits": 32, "overflow": "wrap"}
+    return [
+        *(post_conv_case(f"{name}_{bits}", bits, own) for name, own in levels.items() for bits in (2, 4)),
+        post_conv_case("eight_bits", 8, four, I4),
+        post_conv_case("no_guard_bits", 4, Levels("post", 0, "shared")),
+        post_conv_case("twelve_guard_bits", 4, Levels("post", 12, "full")),
+        post_conv_case("zero_point", 4, four, U8, x_zero=117),
+        post_conv_case("four_bit_activations", 3, four, I4),
+        post_conv_case("wraps", 4, four, accumulator_bits=13),
+        post_conv_case("saturates", 4, four, accumulator_bits=13, overflow="saturate"),
+        Case(
+            "post_matmul",
+            "plain",
+            {"a": codes((3, 17), I8, 3), "b": post_codes((17, 5), 4, four, 4)},
+            I32,
+            matrix,
+            {"table": Operand(product_table(four, 4, -128, 127).astype(np.int32), I32)},
         ),
     ]
 
