@@ -22,7 +22,8 @@ def lower_island(builder: Builder, node: Node, reason: str, *, in_tail: bool) ->
         raise UnsupportedOp(f"node {node.name!r}: a float AveragePool is not supported; {reason}")
     for index, output in enumerate(node.outputs):
         format = builder.graph.format(output)
-        real = output if format is None else f"{output}#real"
+        # not "#real": that is the name of the reals that the codes stand for
+        real = output if format is None else f"{output}#unquantized"
         if node.op in onnxruntime.MOVEMENT_OPS:
             movement.emit_movement(builder, node, operands[0], real, None, index, note=note)
         else:
