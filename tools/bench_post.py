@@ -1,4 +1,4 @@
-"""Times convolutions with POST weights against ONNX Runtime's int8 convolution of the same shape, interleaved.
+"""Times convolutions with POST weights against ONNX Runtime's int8 convolution, interleaved, by CPU time.
 
     python tools/bench_post.py [--bits N] [--guard-bits N] [--rounds N] [--json]
 
@@ -90,14 +90,14 @@ def peers(shape: tuple[int, int, int], bits: int, guard_bits: int, batch: int) -
 
 
 def interleave(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call, the peers in turn; the first round, which compiles and warms up, is not counted."""
+    """CPU seconds of each call, the peers in turn; the first round, which compiles and warms up, is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
             if number:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(time.process_time() - start)
     return seconds
 
 
