@@ -233,3 +233,30 @@ def test_the_plan_follows_the_proof(summation: Summation | None, found: Bounds, 
     choice = choose(layer, found)
     assert reason in choice.reason
     assert choice.options["check"] is check
+
+
+def test_the_end_of_a_pass_needs_room_for_itself() -> None:
+    """2 * 255 + 2 * 255 = 1020 is spilled before the bias of -510 brings it back to 510."""
+    w = np.array([2, 2, 0], np.int8).reshape(1, 3, 1, 1)
+    format = Format(8, False)
+    for s, bits in ((Summation(), 10), (Summation(channels_per_pass=2, spill_bits=20), 11)):
+        lowered, layer = layer_of(format, w, bias=np.array([-510]), summation=s)
+        assert bounds_of(lowered, layer).needed_bits == bits
+        x = np.full((1, 3, 1, 1), 255)
+        for width, expected in ((bits, False), (bits - 1, True)):
+            events = spec.conv(x, **{**layer.parameters, "accumulator_bits": width})[1]
+            assert bool(events.any()) is expected
+
+
+def test_raw_padding_alone_can_overflow_on_the_way() -> None:
+    """On one pixel the padding's 100 is added four times, and taken away four times: no input changes that."""
+    w = np.array([1, 1, 1, 1, 0, -1, -1, -1, -1], np.int8).reshape(1, 1, 3, 3)
+    format = Format(8, zero_point=(100,))
+    for overflow, bits in (("wrap", 1), ("saturate", 10)):
+        s = Summation(offsets=(0, 0))
+        parameters = conv_parameters(w=w, x_zero=100, summation=s, overflow=overflow)
+        lowered = single_mac("conv", (None, 1, 1, 1), parameters, x_format=format)
+        assert bounds_of(lowered, lowered.layers[0]).needed_bits == bits
+    x = np.zeros((1, 1, 1, 1), np.int64)
+    assert not spec.conv(x, **{**parameters, "accumulator_bits": 10})[1].any()
+    assert spec.conv(x, **{**parameters, "accumulator_bits": 9})[1].any()

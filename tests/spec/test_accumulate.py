@@ -233,3 +233,22 @@ def test_wrong_summations(changes: dict[str, Any], message: str) -> None:
     x, w = np.ones((1, 1, 1, 1), int), np.ones((1, 1, 1, 1), int)
     with pytest.raises(OutOfDomain, match=message):
         spec.conv(x, w, **PLAIN, accumulator_bits=8, overflow="wrap", summation=Summation(**changes))
+
+
+def test_a_preloaded_bias_is_held_before_the_first_product() -> None:
+    """200 becomes 127, and -100 makes 27 of it; added last it would be 100."""
+    a, b = np.array([[-10]]), np.array([[10]])
+    for first, expected, event in ((True, 27, 1), (False, 100, 0)):
+        acc, events = spec.matmul(
+            a, b, bias=200, accumulator_bits=8, overflow="saturate", summation=Summation(bias_first=first)
+        )
+        assert (acc.item(), events.item()) == (expected, event)
+
+
+def test_what_is_restored_is_held() -> None:
+    """127 / 8 rounds to 16, which is restored as 128: clamped to 127 again before -10 is added."""
+    s = Summation(channels_per_pass=1, spill_bits=8, spill_shift=3)
+    acc, events = spec.matmul(
+        np.array([[127, -10]]), np.array([[1], [1]]), accumulator_bits=8, overflow="saturate", summation=s
+    )
+    assert (acc.item(), events.item()) == (117, 1)
