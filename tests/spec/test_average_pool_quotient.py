@@ -36,6 +36,6 @@ def test_one_is_average_pool() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"factor": 0}, {"divisor": 0}])
-def test_what_is_refused(wrong: dict[str, int]) -> None:
+def test_what_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(OutOfDomain, match=f"{next(iter(wrong))} must be"):
         spec.average_pool_quotient(X, **WINDOW, **OUT, **{"factor": 1, "divisor": 1, **wrong}, rounding="half_up")
