@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ def look_up(op: str, parameters: dict[str, Any], node: Node, x: Format, w: Forma
     low, high = x.low - x.zero_point[0], x.high - x.zero_point[0]
     table = _table(w.levels, w.bits, min(low, 0), max(high, 0))
     rest = {key: value for key, value in parameters.items() if key != zero}
+    summation = rest.get("summation")
+    if summation is not None:
+        # The table is that of the code less its zero point, so that there is nothing to correct afterwards.
+        rest["summation"] = replace(summation, offsets=None)
     return f"post_{op}", {**rest, "table": table, "low": min(low, 0)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from intsim.formats import Format
 from intsim.importers import load_graph
 from intsim.levels import Levels
 from intsim.quantization.post import function
+from intsim.target import TARGETS
 
 Array = np.ndarray[Any, Any]
 OPSET = 17
@@ -114,6 +116,21 @@ def test_a_multiplier_target_takes_any_alpha() -> None:
         intsim.load(model, target="diffquant")
     loaded = intsim.load(model, target="tflite")
     np.testing.assert_array_equal(loaded.run(x).outputs["y"].codes, loaded.run(x, engine="spec").outputs["y"].codes)
+
+
+def test_zero_points_are_always_subtracted_before() -> None:
+    model = call(some_codes((3, 2, 3, 3), 4), np.float32(0.5))
+    next(t for t in model.graph.initializer if t.name == "z").CopyFrom(numpy_helper.from_array(np.int8(9), "z"))
+    x = np.random.default_rng(1).normal(0, 8, (2, 2, 5, 5)).astype(np.float32)
+    after = replace(TARGETS["diffquant"], zeros_subtracted="after", overflow="saturate", accumulator_bits=14)
+    before = replace(after, zeros_subtracted="before")
+    results = [
+        intsim.load(model, target=target).run(x, engine=engine).outputs["y"].codes
+        for target in (after, before)
+        for engine in ("kernels", "spec")
+    ]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
 
 
 def test_onnxruntime_multiplies_them_in_float() -> None:
