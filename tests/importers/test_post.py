@@ -120,7 +120,9 @@ def test_a_multiplier_target_takes_any_alpha() -> None:
 
 def test_zero_points_are_always_subtracted_before() -> None:
     model = call(some_codes((3, 2, 3, 3), 4), np.float32(0.5))
-    next(t for t in model.graph.initializer if t.name == "z").CopyFrom(numpy_helper.from_array(np.int8(9), "z"))
+    next(t for t in model.graph.initializer if t.name == "z").CopyFrom(
+        numpy_helper.from_array(np.array(9, np.int8), "z")
+    )
     x = np.random.default_rng(1).normal(0, 8, (2, 2, 5, 5)).astype(np.float32)
     after = replace(TARGETS["diffquant"], zeros_subtracted="after", overflow="saturate", accumulator_bits=14)
     before = replace(after, zeros_subtracted="before")
