@@ -174,7 +174,7 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("max_pool", {}, "max_pool", "np.iinfo(x.dtype).min", "-1"),
     ("max_pool", {"ceil_mode": True}, "windows", "-(-room // stride) if ceil_mode", "room // stride if ceil_mode"),
     ("average_pool", {"count_include_pad": True}, "windows", "if include_pad else", "if not include_pad else"),
-    ("average_pool", {}, "average_pool", "rows[i] * columns[j] << down", "rows[i] * columns[i] << down"),
+    ("average_pool", {}, "average_pool", "rows[i] * columns[j] * divisor", "rows[i] * columns[i] * divisor"),
     ("average_pool_float32", {"count_include_pad": True}, "average_pool_float32", "if count_include_pad:", "if False:"),
     ("average_pool_float32", {}, "saturate", "whole = np.rint(f)", "whole = f"),
     # float32: a tie rule, the place of the zero point, an fma that is none, swapped operands
@@ -210,7 +210,7 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("add_float32", {"a_ratio": np.float32(2)}, "add_float32", "round_saturate(total, low, high)", "np.rint(total)"),
     ("add_float32", {"a_ratio": np.float32(2)}, "saturate", "clamp(whole, low, high)", "whole"),
     # elementwise and movement
-    ("add", {}, "add", "factors = (1 << a_shift, sign << b_shift)", "factors = (1 << b_shift, sign << a_shift)"),
+    ("add", {}, "add", "(1 << a_shift, sign << b_shift)", "(1 << b_shift, sign << a_shift)"),
     ("add", {}, "add", "np.int64(b[i]) - zeros[1]", "np.int64(b[i]) - zeros[0]"),
     ("sub", {}, "sub", "-1, pool)", "1, pool)"),
     ("mul", {}, "mul", "np.int64(b[i]) - b_zero", "np.int64(b[i])"),
