@@ -20,9 +20,6 @@ from intsim.summation import CLAMPS, EVENTS, PLAIN, Summation
 Events = npt.NDArray[np.uint8]
 """Per sum, the bits of intsim.summation.EVENTS: which of accumulator, tree and spill could not hold a value of it."""
 
-Booleans = Events
-"""Where something overflowed: not 0."""
-
 
 @dataclass(frozen=True)
 class Terms:
