@@ -102,6 +102,11 @@ class Target(Accumulator):
             raise UnusableInput(
                 f"target {self.name!r}: wide_accumulator_bits must be 8 to 64, not {self.wide_accumulator_bits!r}"
             )
+        if self.requantizer == "pulp" and self.rounding not in ("half_up", "floor"):
+            raise UnusableInput(
+                f"target {self.name!r}: rounding must be half_up or floor with the requantizer pulp, "
+                f"not {self.rounding!r}"
+            )
         if self.multiplier_bits not in (16, 32):
             raise UnusableInput(f"target {self.name!r}: multiplier_bits must be 16 or 32, not {self.multiplier_bits!r}")
         if not 0 <= self.headroom <= 48:

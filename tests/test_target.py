@@ -71,6 +71,10 @@ def test_a_file_may_start_from_a_named_target(tmp_path: Path) -> None:
         ({"table_rounding": "up"}, "table_rounding must be one of half_up"),
         ({"alignment": "middle"}, "alignment must be one of left, right"),
         ({"mean": "median"}, "mean must be one of division, multiplier, shift"),
+        (
+            {"requantizer": "pulp", "rounding": "half_even"},
+            "rounding must be half_up or floor with the requantizer pulp",
+        ),
         ({"multiplier_bits": 24}, "multiplier_bits must be 16 or 32, not 24"),
         ({"wide_accumulator_bits": 65}, "wide_accumulator_bits must be 8 to 64, not 65"),
         ({"accumulator_bits": 7}, "accumulator_bits must be 8 to 64, not 7"),

@@ -25,7 +25,7 @@ ACCUMULATORS = {"wrap": "wrapped accumulator", "saturate": "saturated accumulato
 
 def other_tie_rules(target: Target) -> tuple[str, ...]:
     """Rules that decide ties otherwise than the target does: a result that changes with one of them is a tie."""
-    if target.requantizer == "float32" or not target.rounding.startswith("half"):
+    if target.requantizer in ("float32", "pulp") or not target.rounding.startswith("half"):
         return ()
     return tuple(rule for rule in ("half_up", "half_down") if rule != target.rounding)
 
