@@ -272,7 +272,7 @@ def strip(model: onnx.ModelProto) -> None:
 
 
 def write_images(path: Path, test: Samples, training: Samples) -> None:
-    """Write `x` i8[512, 1, 28, 28], the codes pixel - 128, `y` i64[512], and `calibration`, reals f16[256, 1, 28, 28]."""
+    """Write `x` i8[512, 1, 28, 28], codes pixel - 128, `y` i64[512], and `calibration`, reals f16[256, 1, 28, 28]."""
     np.savez_compressed(
         path,
         x=codes(test.pixels[:TEST_IMAGES]),

@@ -53,7 +53,7 @@ def choose(layer: Layer, bounds: Bounds | None) -> Choice:
         why = f"{needed} of {declared} bits needed, but each pass rounds what it spills"
         return Choice(layer, layer.op, f"{why}, so the sums are made in order", _options(False, check=True))
     if bounds.cannot_overflow:
-        narrow = declared <= INT32_BITS or partial <= INT32_BITS
+        narrow = partial <= INT32_BITS  # not by the total alone: Numba's compiler may take sums that wrap for undefined
         proof = f"no input can overflow: {needed} of {declared} bits needed"
         return Choice(layer, layer.op, f"{proof}, so any order and width of sums does", _options(narrow, check=False))
     can = f"can overflow: {_shortages(bounds)}"
