@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,15 +33,33 @@ def kernel(function: F) -> F:
     """
     if _config.DISABLE_JIT:
         return function
+    with _cached() as cache:
+        # error_model: a division by zero is no exception, which lets float divisions be vectorised
+        compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
+    return compiled
+
+
+def op(function: Callable[[Any, Any, Any], Any]) -> Any:
+    """The C function int64(int64 row, int64 start, int64 stop) of a packed op, compiled and cached like a `kernel`.
+
+    It must not raise: it returns 0, or the status of what is wrong. Only where packed.isa.available() has an
+    instruction set that the function uses; LLVM aborts the process otherwise.
+    """
+    with _cached() as cache:
+        compiled: Any = numba.cfunc("int64(int64, int64, int64)", error_model="numpy", cache=cache)(function)
+    return compiled
+
+
+@contextlib.contextmanager
+def _cached() -> Iterator[bool]:
+    """While functions are decorated: Numba's cache lies in the folder of these sources. Yields whether there is one."""
     folder = cache_folder(Path(__file__).parent)
     before = _config.CACHE_DIR
     _config.CACHE_DIR = str(folder or "")
     try:
-        # error_model: a division by zero is no exception, which lets float divisions be vectorised
-        compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(function)
+        yield folder is not None
     finally:
         _config.CACHE_DIR = before
-    return compiled
 
 
 @functools.cache
@@ -67,11 +86,11 @@ def cache_folder(sources: Path) -> Path | None:
 
 
 def digest(sources: Path) -> str:
-    """The first 16 hex digits of the SHA-256 of the names and contents of all Python files in a folder."""
+    """The first 16 hex digits of the SHA-256 of the names and contents of all Python files in a folder and below."""
     sha = hashlib.sha256()
-    for path in sorted(sources.glob("*.py")):
+    for path in sorted(sources.rglob("*.py")):
         content = path.read_bytes()
-        sha.update(f"{path.name} {len(content)}\n".encode())
+        sha.update(f"{path.relative_to(sources).as_posix()} {len(content)}\n".encode())
         sha.update(content)
     return sha.hexdigest()[:16]
 

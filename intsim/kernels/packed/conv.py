@@ -1,0 +1,59 @@
+"""Convolution and matrix product with constant weights: implicit GEMM on packed buffers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intsim.kernels._jit import op
+from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.memory import as_row
+from intsim.kernels.packed.epilogues import EPILOGUES
+from intsim.kernels.packed.rows import FREE, IN, OUT
+from intsim.kernels.packed.tile import tile
+
+ROW_OFFSETS, TAP_OFFSETS, TAPS, STEPS, WEIGHTS, PARAMETERS, OUT_OFFSETS, PIXELS, TILES, GROUP_BLOCKS, GROUP_BYTES = (
+    range(FREE, FREE + 11)
+)
+"""int64 offsets of each output pixel's window in the input; of each tap; how many taps; 4-byte steps a tap; packed
+weights and parameters, block after block; offsets of each output pixel; pixels; tiles a block (their number over
+pixels); blocks of a group of channels, and the bytes of a group's input channels."""
+
+
+def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
+    """The cfunc of a tile shape; a unit is one tile, tile after tile of a block of `vectors` vectors of channels.
+
+    The last tile of a block overlaps the one before it where the pixels are no multiple of `pixels`.
+    """
+    parameter_bytes = 4 * VECTORS[isa].lanes * vectors * (1 + EPILOGUES[epilogue].vectors)
+    step_bytes = VECTORS[isa].weight_bytes * vectors
+    out_bytes = VECTORS[isa].lanes * vectors * EPILOGUES[epilogue].bytes
+
+    def conv(row: Any, start: Any, stop: Any) -> Any:
+        r = as_row(row)
+        tiles, most = r[TILES], r[PIXELS] - pixels
+        block_bytes = r[TAPS] * r[STEPS] * step_bytes
+        for unit in range(start, stop):
+            block = unit // tiles
+            first = (unit - block * tiles) * pixels
+            pixel = min(first, most)
+            tile(
+                pixels,
+                vectors,
+                epilogue,
+                isa,
+                count,
+                row,
+                r[IN] + block // r[GROUP_BLOCKS] * r[GROUP_BYTES],
+                r[ROW_OFFSETS] + 8 * pixel,
+                r[TAP_OFFSETS],
+                r[TAPS],
+                r[STEPS],
+                r[WEIGHTS] + block * block_bytes,
+                r[PARAMETERS] + block * parameter_bytes,
+                r[OUT] + block * out_bytes,
+                r[OUT_OFFSETS] + 8 * pixel,
+                first - pixel,
+            )
+        return 0
+
+    return op(conv)

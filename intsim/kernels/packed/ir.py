@@ -1,0 +1,142 @@
+"""A small LLVM vocabulary for the packed kernels: vectors, loads, stores, and the instructions without a name in IR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+F32 = ir.FloatType()
+
+Builder = ir.IRBuilder
+Value = Any
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """An instruction set as the emitters see it. lanes: 32-bit lanes of a vector. vnni: whether it has vpdpbusd."""
+
+    isa: str
+    lanes: int
+    vnni: bool
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the packed weights of 4 products a lane: i8, or i16 where there is no vpdpbusd."""
+        return self.lanes * (4 if self.vnni else 8)
+
+
+VECTORS = (Vectors("avx512vnni", 16, True), Vectors("avxvnni", 8, True), Vectors("avx2", 8, False))
+"""By number: literal integers choose among them in compiled code."""
+
+NUMBERS = {vectors.isa: number for number, vectors in enumerate(VECTORS)}
+
+
+def vector(element: Any, lanes: int) -> Any:
+    """The type of a vector of so many elements."""
+    return ir.VectorType(element, lanes)
+
+
+def const(value: int, type: Any = I64) -> Any:
+    """An integer constant; of a vector type: in every lane."""
+    if isinstance(type, ir.VectorType):
+        return ir.Constant(type, [value] * type.count)
+    return ir.Constant(type, value)
+
+
+def pointer(b: Builder, address: Value, offset: Value | int = 0) -> Value:
+    """The pointer at address + offset bytes."""
+    if not isinstance(offset, int):
+        address = b.add(address, offset)
+    elif offset:
+        address = b.add(address, const(offset))
+    return b.inttoptr(address, ir.PointerType())
+
+
+def load(b: Builder, address: Value, type: Any, offset: Value | int = 0, align: int = 1) -> Value:
+    """What lies at address + offset."""
+    return b.load(pointer(b, address, offset), align=align, typ=type)
+
+
+def store(b: Builder, value: Value, address: Value, offset: Value | int = 0) -> None:
+    """Put a value at address + offset, unaligned."""
+    b.store(value, pointer(b, address, offset), align=1)
+
+
+def splat(b: Builder, value: Value, lanes: int) -> Value:
+    """A vector with the value in every lane."""
+    type = vector(value.type, lanes)
+    first = b.insert_element(ir.Constant(type, ir.Undefined), value, const(0, I32))
+    return b.shuffle_vector(first, ir.Constant(type, ir.Undefined), ir.Constant(vector(I32, lanes), [0] * lanes))
+
+
+def call(b: Builder, name: str, result: Any, *operands: Value) -> Value:
+    """A call of a function by its name: an LLVM intrinsic, or one of the C library."""
+    found = b.module.globals.get(name)
+    function = found or ir.Function(b.module, ir.FunctionType(result, [o.type for o in operands]), name)
+    return b.call(function, operands)
+
+
+def smin(b: Builder, x: Value, y: Value) -> Value:
+    """The lesser of two signed integers or vectors of them."""
+    return b.select(b.icmp_signed("<", x, y), x, y)
+
+
+def smax(b: Builder, x: Value, y: Value) -> Value:
+    """The greater of two signed integers or vectors of them."""
+    return b.select(b.icmp_signed(">", x, y), x, y)
+
+
+def clamp(b: Builder, x: Value, low: Value, high: Value) -> Value:
+    """min(max(x, low), high), signed integers."""
+    return smin(b, smax(b, x, low), high)
+
+
+def fclamp(b: Builder, x: Value, low: Value, high: Value) -> Value:
+    """min(max(x, low), high), floats without NaN."""
+    x = b.select(b.fcmp_ordered(">", x, low), x, low)
+    return b.select(b.fcmp_ordered("<", x, high), x, high)
+
+
+def half_even(b: Builder, x: Value) -> Value:
+    """The integers i32 nearest to a vector of floats within i32, ties to even."""
+    lanes = x.type.count
+    rounded = call(b, f"llvm.rint.v{lanes}f32", x.type, x)
+    return b.fptosi(rounded, vector(I32, lanes))
+
+
+def fma(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    """x * y + z with one rounding, float32."""
+    name = f"llvm.fma.v{x.type.count}f32" if isinstance(x.type, ir.VectorType) else "llvm.fma.f32"
+    return call(b, name, x.type, x, y, z)
+
+
+def spread_bytes(b: Builder, vectors: Vectors, word: Value) -> tuple[Value, ...]:
+    """The operands of `dot` for 4 activations (u8, one i32), the same in every lane."""
+    lanes = vectors.lanes
+    all_lanes = splat(b, word, lanes)
+    if vectors.vnni:
+        return (b.bitcast(all_lanes, vector(I8, 4 * lanes)),)
+    mask = const(0x00FF00FF, vector(I32, lanes))
+    pairs = b.and_(all_lanes, mask), b.and_(b.lshr(all_lanes, const(8, vector(I32, lanes))), mask)
+    return tuple(b.bitcast(pair, vector(I16, 2 * lanes)) for pair in pairs)
+
+
+def load_weights(b: Builder, vectors: Vectors, address: Value, offset: int) -> tuple[Value, ...]:
+    """The operands of `dot` for packed weights; offset: in bytes."""
+    if vectors.vnni:
+        return (load(b, address, vector(I8, 4 * vectors.lanes), offset, align=vectors.weight_bytes),)
+    half = vectors.weight_bytes // 2
+    return tuple(load(b, address, vector(I16, 2 * vectors.lanes), offset + i * half, align=half) for i in range(2))
+
+
+def dot(b: Builder, vectors: Vectors, acc: Value, codes: tuple[Value, ...], weights: tuple[Value, ...]) -> Value:
+    """acc + the 4 products of u8 codes and i8 weights in each lane, modulo 2**32; without saturation."""
+    if vectors.vnni:
+        name = f"llvm.x86.avx512.vpdpbusd.{32 * vectors.lanes}"
+        return call(b, name, acc.type, acc, codes[0], weights[0])
+    for pair, weight in zip(codes, weights, strict=True):
+        acc = b.add(acc, call(b, "llvm.x86.avx2.pmadd.wd", acc.type, pair, weight))
+    return acc

@@ -1,0 +1,104 @@
+"""The interpreter of op tables: whole networks in one call without the GIL, on one thread or more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import carray, types
+
+from intsim.kernels._jit import kernel
+from intsim.kernels.packed.memory import LINE, at, fetch_add, invoke, wait_for_all
+from intsim.kernels.packed.rows import BORDER, BORDER_FIELDS, COLUMNS, FUNCTION, TOTAL
+
+PARTS = 4
+"""Parts for each thread that an op is divided into, handed out as threads ask for them."""
+
+GENERATION, IMAGE, WORK = 2, 2, 3
+"""Of the shared memory, in cache lines: the barrier's two, the next image, the next part of the running op."""
+
+LINES = 4
+
+
+@kernel
+def run_program(tables: Any, segments: Any, places: Any, images: Any, thread: Any, threads: Any, shared: Any) -> None:
+    """Run a program on so many images; each of the threads makes this same call with its own number.
+
+    tables: int64[threads, ops, COLUMNS], a copy for each thread, whose addresses are in its own workspace.
+    segments: int64[n, 3]: first op, stop, and whether its ops take all images at once. In the others, images are shared
+    out over the threads; those left over are done by all threads together, each op in parts.
+    places: int64[m, 4]: op, column, address, stride: what is address + image * stride in the segments of single images.
+    shared: the address of LINES zeroed cache lines.
+    """
+    work = shared + WORK * LINE
+    for segment in range(segments.shape[0]):
+        first, stop, whole = segments[segment, 0], segments[segment, 1], segments[segment, 2]
+        together = 0
+        if whole == 0:
+            together = images - images % threads
+            while threads > 1:
+                image = fetch_add(shared + IMAGE * LINE, 1)
+                if image >= together:
+                    break
+                place_image(tables[thread], places, first, stop, image)
+                for op in range(first, stop):
+                    run_part(tables[thread], op, 0, 1)
+            if threads == 1:
+                for image in range(together):
+                    place_image(tables[0], places, first, stop, image)
+                    for op in range(first, stop):
+                        run_part(tables[0], op, 0, 1)
+            else:
+                wait_for_all(shared, threads, shared + IMAGE * LINE)
+        rest = 1 if whole else images - together
+        for number in range(rest):
+            if whole == 0:
+                if thread == 0:
+                    place_image(tables[0], places, first, stop, together + number)
+                if threads > 1:
+                    wait_for_all(shared, threads, work)
+            for op in range(first, stop):
+                if threads == 1:
+                    run_part(tables[0], op, 0, 1)
+                    continue
+                parts = min(tables[0, op, TOTAL], threads * PARTS)
+                while True:
+                    part = fetch_add(work, 1)
+                    if part >= parts:
+                        break
+                    run_part(tables[0], op, part, parts)
+                wait_for_all(shared, threads, work)
+
+
+@kernel
+def place_image(table: Any, places: Any, first: Any, stop: Any, image: Any) -> None:
+    """Set the addresses that depend on the image."""
+    for i in range(places.shape[0]):
+        op = places[i, 0]
+        if first <= op < stop:
+            table[op, places[i, 1]] = places[i, 2] + image * places[i, 3]
+
+
+@kernel
+def run_part(table: Any, op: Any, part: Any, parts: Any) -> None:
+    """Part number `part` of so many of an op; the first one also fills the padding around its output."""
+    total = table[op, TOTAL]
+    if part == 0 and table[op, BORDER] != 0:
+        fill_border(table[op, BORDER])
+    invoke(
+        table[op, FUNCTION], table.ctypes.data + op * COLUMNS * 8, part * total // parts, (part + 1) * total // parts
+    )
+
+
+@kernel
+def fill_border(address: Any) -> None:
+    """Fill the padding of a buffer: see rows.BORDER_FIELDS."""
+    fields = carray(at(address), BORDER_FIELDS, types.int64)
+    height, width, pixel = fields[1], fields[2], fields[3]
+    top, left, bottom, right, byte = fields[4], fields[5], fields[6], fields[7], fields[8]
+    line = (left + width + right) * pixel
+    memory = carray(at(fields[0]), (top + height + bottom) * line, types.uint8)
+    memory[: top * line] = byte
+    memory[(top + height) * line :] = byte
+    for y in range(top, top + height):
+        memory[y * line : y * line + left * pixel] = byte
+        memory[y * line + (left + width) * pixel : (y + 1) * line] = byte

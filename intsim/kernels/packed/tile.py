@@ -1,0 +1,149 @@
+"""The micro-kernel: MR pixels by NR vectors of output channels, all accumulators in registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.core import types
+from numba.extending import intrinsic
+
+from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, Scalars, add_counts, clipped, finish, load_scalars
+from intsim.kernels.packed.ir import (
+    I8,
+    I32,
+    I64,
+    VECTORS,
+    Builder,
+    Value,
+    Vectors,
+    const,
+    dot,
+    load,
+    load_weights,
+    splat,
+    spread_bytes,
+    store,
+    vector,
+)
+from intsim.kernels.packed.rows import COUNTS
+
+
+@intrinsic(prefer_literal=True)
+def tile(
+    typing: Any,
+    pixels: Any,
+    vectors: Any,
+    epilogue: Any,
+    isa: Any,
+    count: Any,
+    row: Any,
+    source: Any,
+    row_offsets: Any,
+    tap_offsets: Any,
+    taps: Any,
+    steps: Any,
+    weights: Any,
+    parameters: Any,
+    out: Any,
+    out_offsets: Any,
+    skip: Any,
+) -> Any:
+    """Store epilogue(start + sum over taps and k of x * w) for `pixels` pixels and `vectors` vectors of channels.
+
+    Literal: pixels, vectors, epilogue (a number of EPILOGUES), isa (of VECTORS), count (whether clipped results are
+    counted, but for the first `skip` pixels). The others are addresses and int64:
+    x[m, tap, k] = source + row_offsets[m] + tap_offsets[tap] + 4 * k, four u8; steps: k per tap.
+    weights: [taps, steps, vectors, lanes, 4] i8 (or i16, see ir.load_weights). parameters: the start values, then the
+    epilogue's vectors, each [vectors, lanes] of 32 bits. The result m goes to out + out_offsets[m].
+    """
+    literals = (pixels, vectors, epilogue, isa, count)
+    if not all(isinstance(x, types.IntegerLiteral) for x in literals):
+        return None
+    shape = pixels.literal_value, vectors.literal_value
+    variant = EPILOGUES[epilogue.literal_value], VECTORS[isa.literal_value], bool(count.literal_value)
+    signature = types.void(*literals, *[types.int64] * 11)
+
+    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
+        _emit(b, *shape, *variant, args[len(literals) :])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _emit(
+    b: Builder, pixels: int, width: int, epilogue: Epilogue, v: Vectors, count: bool, args: tuple[Value, ...]
+) -> None:
+    row, source, row_offsets, tap_offsets, taps, steps, weights, parameters, out, out_offsets, skip = args
+    lanes = vector(I32, v.lanes)
+    cells = range(pixels * width)
+    lines = [b.add(source, load(b, row_offsets, I64, 8 * m)) for m in range(pixels)]
+    starts = [load(b, parameters, lanes, 4 * v.lanes * n) for n in range(width)]
+    entry = b.block
+    at_tap, at_step, after_tap, done = (b.append_basic_block(name) for name in ("tap", "step", "after_tap", "done"))
+    b.branch(at_tap)
+
+    b.position_at_end(at_tap)
+    tap, at = _phi(b, I64, const(0), entry), _phi(b, I64, weights, entry)
+    outer = [_phi(b, lanes, starts[cell % width], entry) for cell in cells]
+    offset = load(b, tap_offsets, I64, b.mul(tap, const(8)))
+    here = [b.add(line, offset) for line in lines]
+    b.branch(at_step)
+
+    b.position_at_end(at_step)
+    step, weight = _phi(b, I64, const(0), at_tap), _phi(b, I64, at, at_tap)
+    inner = [_phi(b, lanes, acc, at_tap) for acc in outer]
+    columns = [load_weights(b, v, weight, n * v.weight_bytes) for n in range(width)]
+    byte = b.mul(step, const(4))
+    sums = list(inner)
+    for m in range(pixels):
+        codes = spread_bytes(b, v, load(b, here[m], I32, byte))
+        for n in range(width):
+            sums[m * width + n] = dot(b, v, inner[m * width + n], codes, columns[n])
+    next_step, next_weight = b.add(step, const(1)), b.add(weight, const(width * v.weight_bytes))
+    for phi, value in zip((step, weight, *inner), (next_step, next_weight, *sums), strict=True):
+        phi.add_incoming(value, at_step)
+    b.cbranch(b.icmp_signed("<", next_step, steps), at_step, after_tap)
+
+    b.position_at_end(after_tap)
+    next_tap = b.add(tap, const(1))
+    for phi, value in zip((tap, at, *outer), (next_tap, next_weight, *sums), strict=True):
+        phi.add_incoming(value, after_tap)
+    b.cbranch(b.icmp_signed("<", next_tap, taps), at_tap, done)
+
+    b.position_at_end(done)
+    scalars = load_scalars(b, epilogue, row, v.lanes, count)
+    own = [
+        [load(b, parameters, lanes, 4 * v.lanes * (width * (1 + i) + n)) for i in range(epilogue.vectors)]
+        for n in range(width)
+    ]
+    counted = [const(0, lanes), const(0, lanes)]
+    for m in range(pixels):
+        place = b.add(out, load(b, out_offsets, I64, 8 * m))
+        for n in range(width):
+            result = epilogue.emit(b, sums[m * width + n], own[n])
+            if count:
+                counted = _count(b, epilogue, result, scalars, b.icmp_signed(">=", const(m), skip), counted)
+            stored = finish(b, epilogue, result, scalars)
+            if not epilogue.wide:
+                stored = b.trunc(stored, vector(I8, v.lanes))
+            store(b, stored, place, n * v.lanes * epilogue.bytes)
+    if count:
+        add_counts(b, load(b, row, I64, 8 * COUNTS), *counted)
+
+
+def _count(
+    b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars, wanted: Value, counted: list[Value]
+) -> list[Value]:
+    """The lanes' counts so far, negated, and those of one more vector where it is wanted."""
+    mask = splat(b, b.sext(wanted, I32), result.type.count)
+    flags = clipped(b, epilogue, result, scalars)
+    return [b.add(total, b.and_(flag, mask)) for total, flag in zip(counted, flags, strict=True)]
+
+
+def _phi(b: Builder, type: Any, value: Value, block: Any) -> Value:
+    phi = b.phi(type)
+    phi.add_incoming(value, block)
+    return phi
+
+
+__all__ = ["tile"]
