@@ -38,13 +38,15 @@ def store_results(
 def _store_four(
     b: Builder, v: Vectors, epilogue: Epilogue, results: Sequence[Value], scalars: Scalars, places: Sequence[Value]
 ) -> None:
+    lowest, highest = scalars.low, scalars.high
     if epilogue.real:
-        store_four(b, v, [finish(b, epilogue, result, scalars) for result in results], places)
-        return
+        # what is below i32 becomes its lowest integer, which the later clamp still puts right
+        results = [nearest_even(b, v, fmin(b, result, highest)) for result in results]
+        lowest, highest = (b.fptosi(limit, vector(I32, v.lanes)) for limit in (lowest, highest))
     words = b.trunc(scalars.offset, vector(I16, v.lanes))
     offset = b.shuffle_vector(words, words, const(0, vector(I32, 2 * v.lanes)))
     halves = [add_saturating(b, halves_of(b, v, *pair), offset) for pair in (results[:2], results[2:])]
-    low, high = (b.trunc(b.add(limit, scalars.offset), vector(I8, v.lanes)) for limit in (scalars.low, scalars.high))
+    low, high = (b.trunc(b.add(limit, scalars.offset), vector(I8, v.lanes)) for limit in (lowest, highest))
     everywhere = const(0, vector(I32, 4 * v.lanes))
     low, high = (b.shuffle_vector(limit, limit, everywhere) for limit in (low, high))
     stored = bytes_of(b, v, *halves)
@@ -56,6 +58,20 @@ def _store_four(
 def store_four(b: Builder, v: Vectors, stored: Sequence[Value], places: Sequence[Value]) -> None:
     """Store the bytes of four vectors of i32, whose lanes are 0 to 255, each at its place."""
     _scatter(b, v, bytes_of(b, v, halves_of(b, v, *stored[:2]), halves_of(b, v, *stored[2:])), places)
+
+
+def nearest_even(b: Builder, v: Vectors, x: Value) -> Value:
+    """The integers i32 nearest to a vector of floats, ties to even; -2**31 where i32 holds none (CVTPS2DQ)."""
+    result = vector(I32, v.lanes)
+    if v.lanes == 16:
+        unmasked, rounding = const(-1, I16), const(4, I32)
+        return call(b, "llvm.x86.avx512.mask.cvtps2dq.512", result, x, const(0, result), unmasked, rounding)
+    return call(b, "llvm.x86.avx.cvt.ps2dq.256", result, x)
+
+
+def fmin(b: Builder, x: Value, y: Value) -> Value:
+    """The lesser of two vectors of floats without NaN."""
+    return b.select(b.fcmp_ordered("<", x, y), x, y)
 
 
 def halves_of(b: Builder, v: Vectors, x: Value, y: Value) -> Value:

@@ -29,7 +29,7 @@ from intsim.kernels.packed.depthwise import (
 )
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, COUNTS, HIGH, IN, LOW, OFFSET
-from tests.kernels.packed.run import GUARD, Buffer, aligned, bits, each_isa, run
+from tests.kernels.packed.run import Buffer, aligned, bits, each_isa, run
 
 Array = npt.NDArray[Any]
 RNG = np.random.default_rng(7)
@@ -85,7 +85,8 @@ class Layer:
         taps: bool = False,
     ) -> Array:
         """The stored bytes, or accumulators."""
-        number, height, width = epilogues.NUMBERS[epilogue], *self.acc.shape[1:]
+        number = epilogues.NUMBERS[epilogue]
+        height, width = self.acc.shape[1:]
         out = Buffer(self.acc.shape, (1, 0, 2, 1), dtype=np.int32 if epilogue == "raw" else np.uint8)
         start = self.bias + rounding - (self.zero + 128) * self.w.sum(axis=(1, 2))
         count = int(COUNTS in columns)
@@ -124,7 +125,9 @@ class Layer:
         if counts is not None:
             row |= {COUNTS: counts, CLIP_LOW: -123, CLIP_HIGH: 132}
         got = self(isa, "shift", 1 << (shift - 1), [shift], row, **how)
-        expected = spec.requantize(self.acc, shift=shift, rounding="half_up", zero_point=-5, bits=8, signed=True, axis=0)
+        expected = spec.requantize(
+            self.acc, shift=shift, rounding="half_up", zero_point=-5, bits=8, signed=True, axis=0
+        )
         return got, np.clip(expected, -100, 90) + 128
 
 
@@ -197,23 +200,16 @@ def test_saturates_from_far_beyond(number: int) -> None:
 
 
 def test_columns_for() -> None:
-    assert [depthwise.columns_for(3, 1, 112), depthwise.columns_for(3, 2, 9), depthwise.columns_for(5, 1, 3)] == [2, 1, 3]
+    assert [depthwise.columns_for(3, 1, 112), depthwise.columns_for(3, 2, 9), depthwise.columns_for(5, 1, 3)] == [
+        2,
+        1,
+        3,
+    ]
 
 
-def test_mutants_of_the_weights_are_caught() -> None:
-    number = 0 if not (found := [m for m in (0, 1, 2) if _available(m)]) else found[0]
-    if not found:
-        pytest.skip("this processor has no instruction set of packed kernels")
+@each_isa
+def test_mirrored_weights_are_caught(number: int) -> None:
     layer = Layer((16, 5, 6), (3, 3), (1, 1), (1, 1, 1, 1))
     layer.w = layer.w[:, :, ::-1]
     got, expected = layer.shifted(number, rows=2, at_once=2)
     assert (got != expected).any()
-
-
-def _available(number: int) -> bool:
-    from intsim.kernels.packed import isa
-
-    return VECTORS[number].isa in isa.available()
-
-
-assert GUARD != 128 + 3
