@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from llvmlite import ir
 
@@ -13,10 +14,18 @@ from intsim.kernels.packed.ir import I8, I16, I32, Builder, Value, Vectors, call
 def count_clipped(
     b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars, wanted: Value, counted: Sequence[Value]
 ) -> list[Value]:
-    """The lanes' counts so far of what is clipped low and high, negated, and those of a result where it is wanted."""
-    mask = splat(b, b.sext(wanted, I32), result.type.count)
+    """The lanes' counts so far of what is clipped low and high, negated, and those of a result where it is wanted.
+
+    wanted: i1, or -1 and 0 in the lanes of a vector of i32.
+    """
+    mask = wanted if wanted.type == result_lanes(result) else splat(b, b.sext(wanted, I32), result.type.count)
     flags = clipped(b, epilogue, result, scalars)
     return [b.add(total, b.and_(flag, mask)) for total, flag in zip(counted, flags, strict=True)]
+
+
+def result_lanes(result: Value) -> Any:
+    """The type of a vector of i32 with as many lanes."""
+    return vector(I32, result.type.count)
 
 
 def store_results(
