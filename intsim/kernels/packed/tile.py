@@ -60,11 +60,11 @@ def tile(
     if not all(isinstance(x, types.IntegerLiteral) for x in literals):
         return None
     shape = pixels.literal_value, vectors.literal_value
-    variant = EPILOGUES[epilogue.literal_value], VECTORS[isa.literal_value], bool(count.literal_value)
+    finisher, v, counting = EPILOGUES[epilogue.literal_value], VECTORS[isa.literal_value], bool(count.literal_value)
     signature = types.void(*literals, *[types.int64] * 11)
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
-        _emit(b, *shape, *variant, args[len(literals) :])
+        _emit(b, *shape, finisher, v, counting, args[len(literals) :])
         return context.get_dummy_value()
 
     return signature, generate
