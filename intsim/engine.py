@@ -132,7 +132,10 @@ class Engine:
             (layer,) = stage.layers
             yield layer, self._call(layer, [values[n] for n in layer.inputs], layer.parameters)
             return
-        made = stage.part.compute(values, self.threads, self._share)
+        try:
+            made = stage.part.compute(values, self.threads, self._share)
+        except ValueError as error:
+            raise OutOfDomain(str(error)) from error
         for layer in stage.layers:
             if layer.outputs[0] in made:
                 yield layer, (made[layer.outputs[0]], None)

@@ -219,7 +219,7 @@ def test_sums_beyond_int64_are_refused() -> None:
 
 def test_a_missing_kernel_is_named() -> None:
     lowered = residual()
-    layers = (*lowered.layers[:-1], replace(lowered.layers[-1], op="no_such_op"))
+    layers = (*lowered.layers[:-2], replace(lowered.layers[-2], op="no_such_op"), lowered.layers[-1])
     with pytest.raises(UnsupportedOp, match=r"node 'fc': there is no kernel for no_such_op"):
         Engine(make_plan(replace(lowered, layers=layers)))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from intsim.lowering.lowered import Lowered
 from intsim.plan.packed.alias import OPS as ALIASES
 from intsim.plan.packed.alias import accept_alias
 from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import Image, image_of
+from intsim.plan.packed.image import FEW, Image, image_of
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.transfer import accept_quantize
 from intsim.ranges import Bounds
@@ -29,10 +30,10 @@ def accept(
     if isinstance(image, str):
         return f"its output: {image}"
     if head.op in ("quantize", "quantize_float32"):
-        return accept_quantize(head, image) if len(group.layers) == 1 else "it is clamped"
+        return accept_quantize(head, as_input(image)) if len(group.layers) == 1 else "it is clamped"
     sources: list[Image] = []
     for name in head.inputs:
-        source = known.get(name) or default_image(lowered, name)
+        source = known.get(name) or input_image(lowered, name)
         if isinstance(source, str):
             return f"its input {name!r}: {source}"
         sources.append(source)
@@ -52,8 +53,19 @@ def _accept(
     return f"{head.op} has no packed form"
 
 
-def default_image(lowered: Lowered, name: str) -> Image | str:
+def input_image(lowered: Lowered, name: str) -> Image | str:
     """The Image of a value that comes from outside; in words why it has none."""
+    image = default_image(lowered, name)
+    return image if isinstance(image, str) else as_input(image)
+
+
+def as_input(image: Image) -> Image:
+    """The Image with pixels of few channels, where it has few."""
+    return replace(image, few=image.channels <= FEW and not image.wide)
+
+
+def default_image(lowered: Lowered, name: str) -> Image | str:
+    """The Image of a value that is made; in words why it has none."""
     value = lowered.graph.values.get(name.partition("#")[0])
     if value is None or name in lowered.graph.constants:
         return "it is no activation"

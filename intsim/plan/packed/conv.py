@@ -147,7 +147,7 @@ class PackedConv(PackedOp):
     @property
     def tap_channels(self) -> int:
         """Channels of a tap's pixel."""
-        return padded(self.source.channels) if self.dense else self.source.channels // self._groups * self.merge
+        return self.source.pixel if self.dense else self.source.channels // self._groups * self.merge
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         source, place = places[self.inputs[0]], places[self.output]

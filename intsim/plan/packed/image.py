@@ -8,7 +8,7 @@ from math import prod
 from intsim.formats import Format
 
 FEW = 4
-"""Up to so many channels are padded to FEW, more to a multiple of WIDTH."""
+"""Channels of a pixel of an input that has at most so many; all others have a multiple of WIDTH."""
 
 WIDTH = 16
 
@@ -46,7 +46,7 @@ class Image:
 
     offset: what is added to a code to get its byte, 128 for signed formats. zero: the byte of the zero point, which
     padding is filled with. shape: the value's own shape without the batch, whose elements in ONNX's order are
-    [channels, height, width].
+    [channels, height, width]. few: whether a pixel has FEW channels.
     """
 
     shape: tuple[int, ...]
@@ -56,11 +56,12 @@ class Image:
     offset: int = 0
     zero: int = 0
     wide: bool = False
+    few: bool = False
 
     @property
     def pixel(self) -> int:
         """Bytes of a pixel."""
-        return padded(self.channels) * (4 if self.wide else 1)
+        return FEW if self.few else padded(self.channels) * (4 if self.wide else 1)
 
     @property
     def canonical(self) -> bool:
@@ -74,8 +75,8 @@ class Image:
 
 
 def padded(channels: int) -> int:
-    """The number of channels in memory."""
-    return FEW if channels <= FEW else -(-channels // WIDTH) * WIDTH
+    """The number of channels in memory where vectors of them are written."""
+    return -(-channels // WIDTH) * WIDTH
 
 
 def image_of(shape: tuple[int | None, ...], format: Format | None, wide: bool = False) -> Image | str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from intsim.lowering.lowered import Layer, Lowered
-from intsim.plan.packed.accept import accept, default_image
+from intsim.plan.packed.accept import accept, input_image
 from intsim.plan.packed.fuse import Group, consumers, fuse
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp
@@ -25,13 +25,9 @@ class Part:
     """A program, the values that it reads as arrays, and those that it makes, as arrays of that dtype."""
 
     program: Program
+    layers: tuple[Layer, ...]
     inputs: tuple[str, ...]
     made: Mapping[str, tuple[Image, np.dtype[Any]]]
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers that it computes."""
-        return tuple(layer for op in self.program.ops for layer in op.layers)
 
     def compute(self, values: Mapping[str, Array], threads: int, share: Share) -> dict[str, Array]:
         """The arrays that it makes, by value name. Errors: ValueError for reals that no format takes."""
@@ -103,7 +99,7 @@ def _part(
     for op in run:
         for name in op.inputs:
             if name not in made and name not in entered:
-                image = default_image(lowered, name)
+                image = input_image(lowered, name)
                 assert isinstance(image, Image), "an input of a packed op is packed"
                 ops.append(Enter(name, image))
                 entered.add(name)
@@ -117,4 +113,5 @@ def _part(
             format = lowered.values[name]
             assert format is not None, "what is packed has a format"
             results[name] = op.image, np.dtype(np.int32) if op.image.wide else format.dtype
-    return Part(Program(ops), tuple(dict.fromkeys(inputs)), results)
+    layers = tuple(layer for op in run for layer in op.layers)
+    return Part(Program(ops), layers, tuple(dict.fromkeys(inputs)), results)

@@ -76,7 +76,7 @@ class PackedQuantize(PackedOp):
         pixel = 4 * image.height * image.width
         return Row(
             quantize.make(
-                image.channels if image.pixel == 4 else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)
+                image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)
             ),
             image.height,
             {
