@@ -1,0 +1,395 @@
+"""Depthwise convolution: each channel by its own kernel, horizontal taps four at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from intsim.kernels._jit import op
+from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, add_counts, load_scalars
+from intsim.kernels.packed.ir import (
+    I8,
+    I16,
+    I32,
+    I64,
+    VECTORS,
+    Builder,
+    Value,
+    Vectors,
+    const,
+    dot,
+    load,
+    load_weights,
+    smin,
+    vector,
+)
+from intsim.kernels.packed.loops import loop
+from intsim.kernels.packed.memory import as_row
+from intsim.kernels.packed.rows import COUNTS, FREE, IN, OUT
+from intsim.kernels.packed.stores import count_clipped, store_results
+
+ORIGIN, LINE, PIXEL, OUT_LINE, OUT_PIXEL, HEIGHT, WIDTH, BLOCKS, WEIGHTS, PARAMETERS = range(FREE, FREE + 10)
+"""Bytes from IN to the first element of the first output's window (negative where the image is padded); bytes of a
+line and of a pixel of the input, and of the output; the output's size in pixels; blocks of `lanes` channels; packed
+weights and parameters, block after block."""
+
+TAP_OFFSETS, STEPS, STRIDE_H, STRIDE_W = range(FREE + 10, FREE + 14)
+"""Only for `make_taps`: int64 offsets of the taps from a window's first element, four for each of STEPS; bytes from one
+window to the next."""
+
+REGISTERS = 14
+"""So many vectors of weights are kept in registers; more of them are read again for each step."""
+
+GENERIC_COLUMNS = 4
+"""Output pixels at a time in `make_taps`."""
+
+Int = npt.NDArray[np.int64]
+
+
+def make(
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    rows: int,
+    columns: int,
+    epilogue: int,
+    isa: int,
+    count: int,
+) -> Any:
+    """The cfunc of a kernel without dilation; a unit is `rows` output lines of a block of channels.
+
+    stored[y, x, c] = epilogue(start[c] + sum over i, j of x[y * stride_h + i, x * stride_w + j, c] * w[c, i, j])
+
+    TOTAL is ceil(HEIGHT / rows) * BLOCKS, block after block of a group of lines. rows must be at most HEIGHT, columns
+    (output columns at a time) at most WIDTH: the last group of lines and the last step in a line overlap those before
+    them. PIXEL and OUT_PIXEL are multiples of `lanes`. Every window lies inside the image and its padding.
+    """
+    lanes = VECTORS[isa].lanes
+    parameter_bytes = 4 * lanes * (1 + EPILOGUES[epilogue].vectors)
+    weight_bytes = kernel_h * len(_pieces(kernel_w, stride_w, columns)) * VECTORS[isa].weight_bytes
+    out_bytes = lanes * EPILOGUES[epilogue].bytes
+
+    def depthwise(row: Any, start: Any, stop: Any) -> Any:
+        r = as_row(row)
+        for unit in range(start, stop):
+            group = unit // r[BLOCKS]
+            block = unit - group * r[BLOCKS]
+            first = group * rows
+            y = min(first, r[HEIGHT] - rows)
+            lines(
+                kernel_h,
+                kernel_w,
+                stride_h,
+                stride_w,
+                rows,
+                columns,
+                epilogue,
+                isa,
+                count,
+                row,
+                r[IN] + r[ORIGIN] + y * stride_h * r[LINE] + block * lanes,
+                r[LINE],
+                r[PIXEL],
+                r[WIDTH],
+                r[WEIGHTS] + block * weight_bytes,
+                r[PARAMETERS] + block * parameter_bytes,
+                r[OUT] + y * r[OUT_LINE] + block * out_bytes,
+                r[OUT_LINE],
+                r[OUT_PIXEL],
+                first - y,
+            )
+        return 0
+
+    return op(depthwise)
+
+
+def make_taps(epilogue: int, isa: int, count: int) -> Any:
+    """The cfunc for any kernel, strides and dilations; a unit is one output line of a block of channels.
+
+    TOTAL is HEIGHT * BLOCKS, block after block of a line. Otherwise as `make`, with any WIDTH of 1 or more.
+    """
+    lanes = VECTORS[isa].lanes
+    parameter_bytes = 4 * lanes * (1 + EPILOGUES[epilogue].vectors)
+    step_bytes = VECTORS[isa].weight_bytes
+    out_bytes = lanes * EPILOGUES[epilogue].bytes
+
+    def depthwise_taps(row: Any, start: Any, stop: Any) -> Any:
+        r = as_row(row)
+        for unit in range(start, stop):
+            y = unit // r[BLOCKS]
+            block = unit - y * r[BLOCKS]
+            line(
+                epilogue,
+                isa,
+                count,
+                row,
+                r[IN] + r[ORIGIN] + y * r[STRIDE_H] + block * lanes,
+                r[STRIDE_W],
+                r[TAP_OFFSETS],
+                r[STEPS],
+                r[WIDTH],
+                r[WEIGHTS] + block * r[STEPS] * step_bytes,
+                r[PARAMETERS] + block * parameter_bytes,
+                r[OUT] + y * r[OUT_LINE] + block * out_bytes,
+                r[OUT_PIXEL],
+            )
+        return 0
+
+    return op(depthwise_taps)
+
+
+def columns_for(kernel_w: int, stride_w: int, width: int) -> int:
+    """The output columns at a time that are fastest: as many as ceil(kernel_w / 4) quads of pixels hold windows of."""
+    pixels = -(-kernel_w // 4) * 4
+    return min((pixels - kernel_w) // stride_w + 1, width)
+
+
+def _pieces(kernel_w: int, stride_w: int, columns: int) -> list[tuple[int, int]]:
+    """Output column and quad of pixels, for each quad that a column's window meets."""
+    return [(d, q) for d in range(columns) for q in range(d * stride_w // 4, (d * stride_w + kernel_w - 1) // 4 + 1)]
+
+
+def pack_weights(w: Int, stride_w: int, columns: int, isa: int) -> npt.NDArray[np.uint8]:
+    """The weights of `make`: u8[blocks, bytes of a block], from int[C, kernel_h, kernel_w] within -128 to 127.
+
+    [block][kernel_h][piece][lane][4] of i8 (without vpdpbusd: [2][lane][2] of i16 in the place of the last two); what
+    belongs to no tap, and to no channel, is 0.
+    """
+    quads = []
+    for d, q in _pieces(w.shape[2], stride_w, columns):
+        first = 4 * q - d * stride_w
+        taps = range(first, first + 4)
+        quads.append([w[:, :, j] if 0 <= j < w.shape[2] else np.zeros_like(w[:, :, 0]) for j in taps])
+    return _pack(np.array(quads).transpose(2, 3, 0, 1).reshape(w.shape[0], -1, 4), isa)
+
+
+def pack_taps(w: Int, isa: int) -> npt.NDArray[np.uint8]:
+    """The weights of `make_taps`: [block][step][lane][4], else as `pack_weights`."""
+    flat = w.reshape(w.shape[0], -1)
+    return _pack(np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4))).reshape(w.shape[0], -1, 4), isa)
+
+
+def tap_offsets(kernel: tuple[int, int], dilations: tuple[int, int], line: int, pixel: int) -> Int:
+    """int64[4 * STEPS]: TAP_OFFSETS of `make_taps`; the last ones may be of no tap, and have weights of 0."""
+    i, j = np.indices(kernel).reshape(2, -1)
+    offsets = i * dilations[0] * line + j * dilations[1] * pixel
+    return np.pad(offsets, (0, -len(offsets) % 4)).astype(np.int64)
+
+
+def pack_parameters(start: Int, vectors: list[npt.NDArray[Any]], isa: int) -> npt.NDArray[np.uint8]:
+    """u8[blocks, bytes]: [block][1 + vectors][lane] of 32 bits; start: int[C], modulo 2**32; the others int or float32.
+
+    start[c] = bias[c] + rounding term - stored zero point * sum over the kernel of w[c].
+    """
+    lanes = VECTORS[isa].lanes
+    columns = [(start & 0xFFFFFFFF).astype(np.uint32)]
+    columns += [x.view(np.uint32) if x.dtype == np.float32 else x.astype(np.int32).view(np.uint32) for x in vectors]
+    padded = np.pad(np.array(columns), ((0, 0), (0, -len(start) % lanes)))
+    packed = padded.reshape(len(columns), -1, lanes).transpose(1, 0, 2)
+    return np.ascontiguousarray(packed).view(np.uint8).reshape(len(packed), -1)
+
+
+def _pack(quads: Int, isa: int) -> npt.NDArray[np.uint8]:
+    """Blocks of lanes of int[C, n, 4]."""
+    v = VECTORS[isa]
+    channels, n = quads.shape[:2]
+    padded = np.pad(quads, ((0, -channels % v.lanes), (0, 0), (0, 0)))
+    blocks = padded.reshape(-1, v.lanes, n, 4).transpose(0, 2, 1, 3)
+    if v.vnni:
+        return np.ascontiguousarray(blocks.astype(np.int8)).view(np.uint8).reshape(len(blocks), -1)
+    pairs = blocks.reshape(len(blocks), n, v.lanes, 2, 2).transpose(0, 1, 3, 2, 4)
+    return np.ascontiguousarray(pairs.astype(np.int16)).view(np.uint8).reshape(len(blocks), -1)
+
+
+@intrinsic(prefer_literal=True)
+def lines(
+    typing: Any,
+    kernel_h: Any,
+    kernel_w: Any,
+    stride_h: Any,
+    stride_w: Any,
+    rows: Any,
+    columns: Any,
+    epilogue: Any,
+    isa: Any,
+    count: Any,
+    row: Any,
+    source: Any,
+    in_line: Any,
+    in_pixel: Any,
+    width: Any,
+    weights: Any,
+    parameters: Any,
+    out: Any,
+    out_line: Any,
+    out_pixel: Any,
+    skip: Any,
+) -> Any:
+    """Store `rows` output lines of one block of channels; the first `skip` of them are not counted."""
+    literals = (kernel_h, kernel_w, stride_h, stride_w, rows, columns, epilogue, isa, count)
+    if not all(isinstance(x, types.IntegerLiteral) for x in literals):
+        return None
+    numbers = [x.literal_value for x in literals]
+    shape = tuple(numbers[:6])
+    variant = EPILOGUES[numbers[6]], VECTORS[numbers[7]], bool(numbers[8])
+    signature = types.void(*literals, *[types.int64] * 11)
+
+    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
+        _emit_lines(b, *shape, *variant, args[len(literals) :])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _emit_lines(
+    b: Builder,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    rows: int,
+    columns: int,
+    epilogue: Epilogue,
+    v: Vectors,
+    count: bool,
+    args: tuple[Value, ...],
+) -> None:
+    row, source, in_line, in_pixel, width, weights, parameters, out, out_line, out_pixel, skip = args
+    lanes = vector(I32, v.lanes)
+    pieces = _pieces(kernel_w, stride_w, columns)
+    needed = {d * stride_w + j for d in range(columns) for j in range(kernel_w)}
+    start, own = _parameters(b, epilogue, v, parameters)
+    scalars = load_scalars(b, epilogue, row, v.lanes, count)
+    sources = [b.add(source, b.mul(in_line, const(i))) for i in range((rows - 1) * stride_h + kernel_h)]
+    outs = [b.add(out, b.mul(out_line, const(q))) for q in range(rows)]
+    offsets = {p: b.mul(in_pixel, const(p)) for p in needed}
+
+    def weight(i: int, piece: int) -> tuple[Value, ...]:
+        return load_weights(b, v, weights, (i * len(pieces) + piece) * v.weight_bytes)
+
+    kept = {}
+    if kernel_h * len(pieces) <= REGISTERS:
+        kept = {(i, n): weight(i, n) for i in range(kernel_h) for n in range(len(pieces))}
+    most = b.sub(width, const(columns))
+
+    def step(number: Value, counted: list[Value]) -> list[Value]:
+        first = b.mul(number, const(columns))
+        column = smin(b, first, most)
+        at = b.mul(b.mul(column, const(stride_w)), in_pixel)
+        sums = {(q, d): start for q in range(rows) for d in range(columns)}
+        for r, line_source in enumerate(sources):
+            here = b.add(line_source, at)
+            places = {p: b.add(here, offset) for p, offset in offsets.items()}
+            quads = [interleave(b, v, [places.get(4 * k + j) for j in range(4)]) for k in range(pieces[-1][1] + 1)]
+            for q in range(rows):
+                i = r - q * stride_h
+                for n, (d, k) in enumerate(pieces if 0 <= i < kernel_h else ()):
+                    sums[q, d] = dot(b, v, sums[q, d], quads[k], kept.get((i, n)) or weight(i, n))
+        results = {at: epilogue.emit(b, acc, own) for at, acc in sums.items()}
+        if count:
+            late = b.sub(first, column)
+            for (q, d), result in results.items():
+                wanted = b.and_(b.icmp_signed(">=", const(q), skip), b.icmp_signed(">=", const(d), late))
+                counted = count_clipped(b, epilogue, result, scalars, wanted, counted)
+        pixels = [b.mul(b.add(column, const(d)), out_pixel) for d in range(columns)]
+        store_results(b, v, epilogue, list(results.values()), scalars, [b.add(outs[q], pixels[d]) for q, d in results])
+        return counted
+
+    steps = b.sdiv(b.add(width, const(columns - 1)), const(columns))
+    counted = loop(b, steps, [const(0, lanes)] * (2 * count), step)
+    if count:
+        add_counts(b, load(b, row, I64, 8 * COUNTS), *counted)
+
+
+@intrinsic(prefer_literal=True)
+def line(
+    typing: Any,
+    epilogue: Any,
+    isa: Any,
+    count: Any,
+    row: Any,
+    source: Any,
+    stride: Any,
+    tap_offsets: Any,
+    steps: Any,
+    width: Any,
+    weights: Any,
+    parameters: Any,
+    out: Any,
+    out_pixel: Any,
+) -> Any:
+    """Store one output line of one block of channels, whose taps lie at offsets."""
+    literals = (epilogue, isa, count)
+    if not all(isinstance(x, types.IntegerLiteral) for x in literals):
+        return None
+    numbers = [x.literal_value for x in literals]
+    variant = EPILOGUES[numbers[0]], VECTORS[numbers[1]], bool(numbers[2])
+    signature = types.void(*literals, *[types.int64] * 10)
+
+    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
+        _emit_line(b, *variant, args[len(literals) :])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _emit_line(b: Builder, epilogue: Epilogue, v: Vectors, count: bool, args: tuple[Value, ...]) -> None:
+    row, source, stride, tap_offsets, steps, width, weights, parameters, out, out_pixel = args
+    lanes = vector(I32, v.lanes)
+    start, own = _parameters(b, epilogue, v, parameters)
+    scalars = load_scalars(b, epilogue, row, v.lanes, count)
+    most = b.sub(width, const(1))
+
+    def pixels(number: Value, counted: list[Value]) -> list[Value]:
+        wanted = [b.add(b.mul(number, const(GENERIC_COLUMNS)), const(d)) for d in range(GENERIC_COLUMNS)]
+        columns = [smin(b, column, most) for column in wanted]
+        sources = [b.add(source, b.mul(column, stride)) for column in columns]
+
+        def taps(step: Value, sums: list[Value]) -> list[Value]:
+            offsets = [
+                load(b, tap_offsets, I64, b.mul(b.add(b.mul(step, const(4)), const(j)), const(8))) for j in range(4)
+            ]
+            four = load_weights(b, v, b.add(weights, b.mul(step, const(v.weight_bytes))), 0)
+            quads = [interleave(b, v, [b.add(at, offset) for offset in offsets]) for at in sources]
+            return [dot(b, v, acc, quad, four) for acc, quad in zip(sums, quads, strict=True)]
+
+        results = [epilogue.emit(b, acc, own) for acc in loop(b, steps, [start] * GENERIC_COLUMNS, taps)]
+        for d, result in enumerate(results if count else ()):
+            fresh = b.icmp_signed("==", wanted[d], columns[d])
+            counted = count_clipped(b, epilogue, result, scalars, fresh, counted)
+        store_results(b, v, epilogue, results, scalars, [b.add(out, b.mul(column, out_pixel)) for column in columns])
+        return counted
+
+    trips = b.sdiv(b.add(width, const(GENERIC_COLUMNS - 1)), const(GENERIC_COLUMNS))
+    counted = loop(b, trips, [const(0, lanes)] * (2 * count), pixels)
+    if count:
+        add_counts(b, load(b, row, I64, 8 * COUNTS), *counted)
+
+
+def interleave(b: Builder, v: Vectors, places: Sequence[Value | None]) -> tuple[Value, ...]:
+    """The operands of `dot` for four pixels' bytes at these places, lane by lane; None: a tap whose weight is 0."""
+    codes = vector(I8, v.lanes)
+    pixels = [ir.Constant(codes, ir.Undefined) if place is None else load(b, place, codes) for place in places]
+    pairs = [_shuffle(b, *pixels[i : i + 2], range(2 * v.lanes)) for i in (0, 2)]
+    if v.vnni:
+        return (_shuffle(b, *pairs, [lane + j * v.lanes for lane in range(v.lanes) for j in range(4)]),)
+    order = [lane + j * v.lanes for lane in range(v.lanes) for j in range(2)]
+    return tuple(b.zext(_shuffle(b, pair, pair, order), vector(I16, 2 * v.lanes)) for pair in pairs)
+
+
+def _shuffle(b: Builder, x: Value, y: Value, order: Iterable[int]) -> Value:
+    lanes = list(order)
+    return b.shuffle_vector(x, y, ir.Constant(vector(I32, len(lanes)), lanes))
+
+
+def _parameters(b: Builder, epilogue: Epilogue, v: Vectors, parameters: Value) -> tuple[Value, list[Value]]:
+    """The accumulators' start value, and the epilogue's vectors."""
+    start, *own = (load(b, parameters, vector(I32, v.lanes), 4 * v.lanes * i) for i in range(1 + epilogue.vectors))
+    return start, own
