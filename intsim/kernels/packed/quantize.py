@@ -17,6 +17,7 @@ Where scale is a power of two, both are spec.quantize, the exact quotient rounde
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -53,6 +54,7 @@ def is_exact(scale: float, rounding: str) -> bool:
     return math.frexp(scale)[0] == 0.5 and rounding in ROUNDINGS
 
 
+@functools.cache
 def make(channels: int, rounding: int, reciprocal: int) -> Any:
     """The cfunc; a unit is a line of the image (rows.TOTAL = H).
 
