@@ -12,6 +12,8 @@ from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, Image, image_of
 from intsim.plan.packed.op import PackedOp
+from intsim.plan.packed.pairs import OPS as PAIRS
+from intsim.plan.packed.pairs import accept_pair
 from intsim.plan.packed.transfer import accept_quantize
 from intsim.ranges import Bounds
 
@@ -48,6 +50,8 @@ def _accept(
     head = group.layers[0]
     if head.op in ("conv", "matmul"):
         return accept_mac(group, sources[0], image, bounds[head.name], isa)
+    if head.op in PAIRS and len(sources) == 2:
+        return accept_pair(group, (sources[0], sources[1]), image, isa)
     if head.op in ALIASES and len(group.layers) == 1:
         return accept_alias(head, sources[0], image)
     return f"{head.op} has no packed form"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +15,11 @@ from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
+from intsim.plan.packed.depthwise import PackedDepthwise
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.window import Geometry, window
 from intsim.ranges import Bounds
 from intsim.summation import PLAIN
 
@@ -43,18 +44,10 @@ WASTE = 8
 """A grouped convolution is merged into larger groups, with zeros, up to so many times its products."""
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """A two-dimensional window: kernel, strides, dilations, and the padding before and behind the image."""
-
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    padding: Padding
-
-
 class PackedConv(PackedOp):
     """A convolution with its requantizer; or a matrix product, the images its pixels."""
+
+    clips = True
 
     def __init__(
         self,
@@ -177,7 +170,7 @@ class PackedConv(PackedOp):
         addresses = [array.ctypes.data for array in keep]
         r = self._requantized
         return Row(
-            kernel.make(pixels, self.vectors, EPILOGUES[r.epilogue], ISAS[self._isa], 0),
+            kernel.make(pixels, self.vectors, EPILOGUES[r.epilogue], ISAS[self._isa], int(self.counting)),
             tiles * blocks * parts,
             {
                 LOW: r.low,
@@ -197,7 +190,7 @@ class PackedConv(PackedOp):
                 kernel.GROUP_BLOCKS: blocks,
                 kernel.GROUP_BYTES: self.tap_channels if parts > 1 else 0,
             },
-            {IN: source, OUT: place},
+            {IN: source, OUT: place, **self.counts()},
             keep,
         )
 
@@ -211,7 +204,9 @@ def merged(groups: int, outputs: int, channels: int, all_channels: int) -> int:
     return groups
 
 
-def accept_mac(group: Group, source: Image, image: Image, bounds: Bounds, isa: str) -> PackedConv | str:
+def accept_mac(
+    group: Group, source: Image, image: Image, bounds: Bounds, isa: str
+) -> PackedConv | PackedDepthwise | str:
     """The packed op of a conv or matmul layer and what is fused behind it; in words why there is none."""
     layer = group.layers[0]
     p = layer.parameters
@@ -231,11 +226,17 @@ def accept_mac(group: Group, source: Image, image: Image, bounds: Bounds, isa: s
     if weights.size and not (weights.min() >= -128 and weights.max() <= 127):
         return "its weights without their zero points have more than 8 bits"
     x_zero = int(p["a_zero" if layer.op == "matmul" else "x_zero"]) + source.offset
+    if source.few and groups > 1:
+        return "its groups have too few channels"
     outputs = len(weights)
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
     whole = layer.op == "matmul"
+    if is_depthwise(weights, groups):
+        return PackedDepthwise(group, image, weights[:, 0], start, requantized, geometry, isa)
+    if merged(groups, outputs, weights.shape[1], source.channels) > WASTE and groups > WASTE:
+        return f"its {groups} groups have too few channels"
     return PackedConv(
         group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, isa, whole
     )
@@ -264,34 +265,9 @@ def _window(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry,
         weights, strides, dilations = weights[:, :, None], (1, *strides), (1, *dilations)
         pads = (0, pads[0], 0, pads[1])
     geometry = window(source, image, weights.shape[2:], strides, dilations, pads)
-    groups = int(p["groups"])
-    outputs, channels = weights.shape[:2]
-    if merged(groups, outputs, channels, source.channels) > WASTE and groups > WASTE:
-        return f"its {groups} groups have too few channels"
-    return weights, geometry, groups
+    return weights, geometry, int(p["groups"])
 
 
-def window(
-    source: Image,
-    image: Image,
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...],
-    dilations: tuple[int, ...],
-    pads: tuple[int, ...],
-) -> Geometry:
-    """A window and the padding that it really reads, given ONNX's pads: top, left, bottom, right."""
-    reach = [
-        (count - 1) * s + (k - 1) * d + 1 - begin - length
-        for count, s, k, d, begin, length in zip(
-            (image.height, image.width),
-            strides,
-            kernel,
-            dilations,
-            pads[:2],
-            (source.height, source.width),
-            strict=True,
-        )
-    ]
-    padding = Padding(pads[0], pads[1], max(reach[0], 0), max(reach[1], 0))
-    first, second, third = ((pair[0], pair[1]) for pair in (kernel, strides, dilations))
-    return Geometry(first, second, third, padding)
+def is_depthwise(weights: Array, groups: int) -> bool:
+    """Whether each channel has one kernel of its own."""
+    return groups > 1 and len(weights) == groups and weights.shape[1] == 1

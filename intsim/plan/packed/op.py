@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed.rows import BORDER, BORDER_FIELDS, COLUMNS, FUNCTION, IN, IN2, OUT, TOTAL
+from intsim.kernels.packed.rows import BORDER_FIELDS, COUNTS, FUNCTION, TOTAL
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image, Padding
 
 Array = np.ndarray[Any, Any]
+
+CLIPPED = "#clipped"
+"""Behind a value's name: what its format clipped, int64[2] (low, high)."""
 
 LINE = 64
 """Bytes to which buffers, weights and parameters are aligned."""
@@ -82,6 +85,7 @@ class PackedOp(ABC):
 
     kernel, reason: for people. inputs, output: values ("" for none that is packed); image: the output's. whole: it
     takes all images at once. alias: it computes nothing, the output is the input under another name and shape.
+    clips: whether it can count what its output format clips; counting: whether it does, in the array `clipped`.
     """
 
     layers: tuple[Layer, ...]
@@ -92,10 +96,21 @@ class PackedOp(ABC):
     image: Image
     whole = False
     alias = False
+    clips = False
+    counting = False
 
     def padding(self, source: str) -> Padding:
         """The padding that it reads around an input."""
         return Padding()
+
+    @property
+    def clipped(self) -> str:
+        """The name of the array int64[2] of its counts."""
+        return self.output + CLIPPED
+
+    def counts(self) -> dict[int, Place | External]:
+        """The operand of what it counts."""
+        return {COUNTS: External(self.clipped, 0)} if self.counting else {}
 
     @abstractmethod
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -123,6 +138,3 @@ def aligned_copy(array: Array) -> Array:
     copy = aligned(array.nbytes)
     copy[:] = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
     return copy
-
-
-__all__ = ["BORDER", "COLUMNS", "IN", "IN2", "OUT", "PackedOp", "Place", "Row", "aligned", "aligned_copy", "border"]

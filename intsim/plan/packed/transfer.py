@@ -75,9 +75,7 @@ class PackedQuantize(PackedOp):
         scale = np.float32(1) / self._scale if reciprocal else self._scale
         pixel = 4 * image.height * image.width
         return Row(
-            quantize.make(
-                image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)
-            ),
+            quantize.make(image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)),
             image.height,
             {
                 LOW: _bits(low - zero),
