@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from intsim.kernels.fma import fma
 from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.ir import NUMBERS as ISAS
@@ -117,7 +118,7 @@ def _add_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     p = group.head.parameters
     ratios = [np.float32(p[key]) for key in ("a_ratio", "b_ratio")]
     zeros = [np.float32(p[key]) for key in ("a_zero", "b_zero", "zero_point")]
-    start = _constant(ratios[0], zeros[0], np.float32(ratios[1] * zeros[1]), zeros[2])
+    start = np.float32(zeros[2] - np.float32(fma(ratios[0], zeros[0], np.float32(ratios[1] * zeros[1]))))
     if not add_float32.fits(float(ratios[0]), float(ratios[1]), float(start)):
         return "its sums leave the range of float32's rounding"
     columns = {
@@ -130,20 +131,6 @@ def _add_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
         pairs.START: _bits(start),
     }
     return Pair(lambda isa, count: add_float32.make(ISAS[isa], count, VECTORS), columns, "float32")
-
-
-def _constant(ratio: np.float32, zero: np.float32, other: np.float32, zero_point: np.float32) -> np.float32:
-    """zero_point - fma(ratio, zero, other), each step rounded to float32.
-
-    Float64 holds ratio * zero exactly (48 bits), but not always the sum, whose rounding would come twice: it is made
-    round to odd first.
-    """
-    product, addend = float(ratio) * float(zero), float(other)
-    total = product + addend
-    error = (product - (total - (total - product))) + (addend - (total - product))
-    if error and not int(np.float64(total).view(np.int64)) & 1:
-        total = float(np.nextafter(total, np.inf if error > 0 else -np.inf))
-    return np.float32(zero_point - np.float32(total))
 
 
 def _mul_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
