@@ -8,9 +8,12 @@ from dataclasses import replace
 from intsim.lowering.lowered import Lowered
 from intsim.plan.packed.alias import OPS as ALIASES
 from intsim.plan.packed.alias import accept_alias
+from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
+from intsim.plan.packed.average_pool import accept_average_pool
 from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, Image, image_of
+from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.pairs import OPS as PAIRS
 from intsim.plan.packed.pairs import accept_pair
@@ -50,6 +53,10 @@ def _accept(
     head = group.layers[0]
     if head.op in ("conv", "matmul"):
         return accept_mac(group, sources[0], image, bounds[head.name], isa)
+    if head.op in AVERAGE_POOLS:
+        return accept_average_pool(group, sources[0], image, isa)
+    if head.op == "max_pool":
+        return accept_max_pool(head, sources[0], image, isa)
     if head.op in PAIRS and len(sources) == 2:
         return accept_pair(group, (sources[0], sources[1]), image, isa)
     if head.op in ALIASES and len(group.layers) == 1:
