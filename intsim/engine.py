@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer, overflow_of
 from intsim.plan.choose import find_kernel
 from intsim.plan.plan import Plan
+from intsim.plan.stages import Stage, make_stages
 from intsim.result import Result
 from intsim.summation import EVENTS, PLAIN
 from intsim.taps import TapSpec
 
 if TYPE_CHECKING:
-    from intsim.kernels.parallel import Sharing
+    from intsim.kernels.parallel import Pool
 
 Array = np.ndarray[Any, Any]
 
@@ -29,14 +31,31 @@ IMAGES = 16
 
 
 class Engine:
-    """Runs a Plan, each layer over so many threads (default: the processor's cores); results depend on none of them."""
+    """Runs a Plan over so many threads (default: the processor's cores) with the kernels of an instruction set.
 
-    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+    isa: one of intsim.kernels.packed.isa.ISAS, default: the environment variable INTSIM_ISA, else the fastest that the
+    processor has; `portable`: compiled loops for every layer. Results depend on neither.
+    """
+
+    def __init__(self, plan: Plan, threads: int | None = None, isa: str | None = None) -> None:
+        from intsim.kernels.packed.isa import find_isa
+
         self.plan = plan
         self.threads = threads if threads is not None else len(os.sched_getaffinity(0))
         if self.threads < 1:
             raise UnusableInput(f"threads must be at least 1, not {threads!r}")
-        self._kernels = {choice.layer.name: (choice, find_kernel(choice)) for choice in plan.choices}
+        try:
+            self.isa = find_isa(isa)
+        except ValueError as error:
+            raise UnusableInput(str(error)) from error
+        self._choices = {choice.layer.name: choice for choice in plan.choices}
+        self._stages: dict[tuple[frozenset[str], frozenset[str]], tuple[Stage, ...]] = {}
+
+    @cached_property
+    def _pool(self) -> Pool:
+        from intsim.kernels.parallel import Pool
+
+        return Pool(self.threads)
 
     def run(
         self,
@@ -54,27 +73,39 @@ class Engine:
         Errors: AccumulatorOverflow for a sum that does not fit where the target traps it, naming the node, the
         coordinate and the sum; UnusableInput for an unknown tap or override; OutOfDomain for sums beyond int64.
         """
-        from intsim.kernels.parallel import Pool
-
         lowered = self.plan.lowered
         replaced = check_override(lowered, override or {})
-        with Pool(self.threads) as pool:
-            observer = Observer(
-                lowered,
-                [TapSpec.parse(tap) for tap in taps],
-                lambda layer, operands, parameters: self._call(layer, operands, parameters, pool)[0],
-            )
-            return run_batches(
-                lowered,
-                inputs,
-                replaced,
-                observer,
-                lambda batch: self._compute(batch, observer, pool),
-                IMAGES,
-                progress,
-            )
+        observer = Observer(
+            lowered,
+            [TapSpec.parse(tap) for tap in taps],
+            lambda layer, operands, parameters: self._call(layer, operands, parameters)[0],
+        )
+        stages = self._scheduled(inputs, observer, replaced)
+        return run_batches(
+            lowered,
+            inputs,
+            replaced,
+            observer,
+            lambda batch: self._compute(batch, stages, observer),
+            IMAGES,
+            progress,
+        )
 
-    def _compute(self, batch: Batch, observer: Observer, pool: Sharing) -> dict[str, Array]:
+    def _scheduled(
+        self, inputs: Mapping[str, Array], observer: Observer, override: Mapping[str, Array]
+    ) -> tuple[Stage, ...]:
+        """The stages of a run: programs of packed kernels where there can be any."""
+        kept = {*self.plan.lowered.outputs.values(), *observer.shown}
+        given = {name for name in inputs if name not in self.plan.lowered.graph.inputs}
+        if self.isa == "portable" or override:
+            kept = set(self.plan.lowered.values)
+        key = frozenset(kept), frozenset(given)
+        if key not in self._stages:
+            packed = self.isa != "portable" and not override
+            self._stages[key] = make_stages(self.plan, self.isa if packed else None, kept, given)
+        return self._stages[key]
+
+    def _compute(self, batch: Batch, stages: Sequence[Stage], observer: Observer) -> dict[str, Array]:
         """The values of lowered.outputs for one batch."""
         lowered = self.plan.lowered
         values: dict[str, Array] = {**self.plan.constants, **batch.inputs}
@@ -82,28 +113,40 @@ class Engine:
             observer.given(name, array)
         wanted = set(lowered.outputs.values())
         outputs = {name: values[name] for name in wanted if name in values}
-        for step in self.plan.steps:
-            layer = step.choice.layer
-            name = layer.outputs[0]
-            if name not in batch.inputs:
-                results = self._call(layer, [values[n] for n in layer.inputs], layer.parameters, pool)
-                if "accumulator_bits" in layer.parameters:
+        for stage in stages:
+            for layer, results in self._results(stage, values):
+                name = layer.outputs[0]
+                if stage.part is None and "accumulator_bits" in layer.parameters:
                     raise_trap(lowered, layer, results, values, batch)
                 observer.observe(layer, results, values)
-                computed = results[0]
                 if name in wanted:
-                    outputs[name] = computed
-                values[name] = batch.override.get(name, computed)
-            for unneeded in step.release:
+                    outputs[name] = results[0]
+                values[name] = batch.override.get(name, results[0])
+            for unneeded in stage.release:
                 values.pop(unneeded, None)
         return outputs
 
-    def _call(
-        self, layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any], pool: Sharing
-    ) -> tuple[Any, ...]:
-        choice, kernel = self._kernels[layer.name]
+    def _results(self, stage: Stage, values: Mapping[str, Array]) -> Iterator[tuple[Layer, tuple[Any, ...]]]:
+        """Each layer of a stage whose result is shown, and its results."""
+        if stage.part is None:
+            (layer,) = stage.layers
+            yield layer, self._call(layer, [values[n] for n in layer.inputs], layer.parameters)
+            return
         try:
-            result = kernel(*operands, **parameters, **choice.options, pool=pool)
+            made = stage.part.compute(values, self.threads, self._share)
+        except ValueError as error:
+            raise OutOfDomain(str(error)) from error
+        for layer in stage.layers:
+            if layer.outputs[0] in made:
+                yield layer, (made[layer.outputs[0]], None)
+
+    def _share(self, function: Callable[[int], None], threads: int) -> None:
+        self._pool.each(function)
+
+    def _call(self, layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        choice = self._choices[layer.name]
+        try:
+            result = find_kernel(choice)(*operands, **parameters, **choice.options, pool=self._pool)
         except OutOfDomain as error:
             raise type(error)(f"node {layer.node!r} ({layer.op}): {error}") from error
         except ValueError as error:  # what kernels, which know no intsim error, raise outside their domain

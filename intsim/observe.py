@@ -50,6 +50,15 @@ class Observer:
             for layer in clipping_layers(lowered, name) if "saturation" in collector.specs else ():
                 self._by_clipping.setdefault(layer.outputs[0], []).append(collector)
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """What it has to be shown: what is tapped, and the operands of layers that are computed once more."""
+        names = {*self._collectors, *self._by_accumulator, *self._by_clipping}
+        for layer in self._lowered.layers:
+            if layer.outputs[0] in self._by_clipping:
+                names.update(layer.inputs)
+        return frozenset(names)
+
     def given(self, name: str, codes: Array) -> None:
         """Observe a value that was given, not computed."""
         if name in self._collectors:
@@ -127,6 +136,8 @@ def clipping_layers(lowered: Lowered, name: str) -> list[Layer]:
 
 def select(lowered: Lowered, specs: Sequence[TapSpec]) -> dict[str, Collector]:
     """The tensors that the taps ask for, each with its collector, in topological order."""
+    if not specs:
+        return {}
     tensors = tappable(lowered)
     wanted: dict[str, list[TapSpec]] = {}
     for spec in specs:

@@ -45,6 +45,6 @@ def _fma(a: Any, b: Any, c: Any) -> Callable[..., Any] | None:
         return None
 
     def compiled(a: Any, b: Any, c: Any) -> Any:
-        return _llvm_fma(a, b, c)  # type: ignore[call-arg]
+        return _llvm_fma(a, b, c)
 
     return compiled

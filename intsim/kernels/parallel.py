@@ -47,6 +47,15 @@ class Pool:
             if error is not None:
                 raise error
 
+    def each(self, function: Callable[[int], None]) -> None:
+        """function(0), function(1), … at the same time, each in a thread of its own; returns when all are done."""
+        futures = []
+        if self._executor is not None:
+            futures = [self._executor.submit(function, thread) for thread in range(1, self.threads)]
+        function(0)
+        for future in futures:
+            future.result()
+
     def close(self) -> None:
         """End the threads."""
         if self._executor is not None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from intsim.plan.choose import Choice
-from intsim.plan.plan import Plan, Step, make_plan
+from intsim.plan.plan import Plan, make_plan
 
-__all__ = ["Choice", "Plan", "Step", "make_plan"]
+__all__ = ["Choice", "Plan", "make_plan"]

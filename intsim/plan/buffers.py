@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from intsim.lowering.lowered import Layer
 
+def releases(
+    steps: Sequence[tuple[Sequence[str], Sequence[str]]], keep: Collection[str]
+) -> tuple[tuple[str, ...], ...]:
+    """For each step (what it reads, what it makes) the values that nothing reads after it, except those in `keep`.
 
-def releases(layers: Sequence[Layer], keep: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """For each layer the names of the values that nothing reads after it, except those in `keep`.
-
-    A value that no layer reads is released by the layer that makes it.
+    A value that no step reads is released by the step that makes it.
     """
     last: dict[str, int] = {}
-    for index, layer in enumerate(layers):
-        for name in (*layer.inputs, *layer.outputs):
+    for index, (inputs, outputs) in enumerate(steps):
+        for name in (*inputs, *outputs):
             last[name] = index
     return tuple(
         tuple(sorted(name for name, at in last.items() if at == index and name not in keep))
-        for index in range(len(layers))
+        for index in range(len(steps))
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from intsim.lowering.lowered import Lowered
-from intsim.plan.buffers import releases
 from intsim.plan.choose import Choice, choose
 from intsim.ranges import Bounds, prove
 
@@ -17,29 +16,35 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Step:
-    """One layer with the kernel chosen for it, and the values that are not needed after it."""
-
-    choice: Choice
-    release: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """How a network is run. It is never changed, so that any number of runs may share it.
 
-    constants: values that are the same in every run. bounds: the proof behind the choices, by layer name.
+    choices: the compiled loops of each layer, in topological order. constants: values that are the same in every run.
+    bounds: the proof behind the choices, by layer name.
     """
 
     lowered: Lowered
-    steps: tuple[Step, ...]
+    choices: tuple[Choice, ...]
     constants: Mapping[str, Array]
     bounds: Mapping[str, Bounds]
 
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """The kernel of each layer, in topological order."""
-        return tuple(step.choice for step in self.steps)
+    def choices_on(self, isa: str) -> tuple[Choice, ...]:
+        """The choices as they are on an instruction set: packed kernels where there are any, else why there is none."""
+        if isa == "portable":
+            return self.choices
+        from intsim.plan.packed.schedule import choose_ops
+
+        layers = [choice.layer for choice in self.choices]
+        found = {}
+        for group, op in choose_ops(self.lowered, layers, self.bounds, isa, set(self.lowered.outputs.values())):
+            for layer in group.layers:
+                found[layer.name] = op
+        return tuple(
+            replace(choice, reason=f"{choice.reason}; compiled loops: {op}")
+            if isinstance(op := found[choice.layer.name], str)
+            else replace(choice, kernel=op.kernel, reason=f"{choice.reason}; {op.reason}")
+            for choice in self.choices
+        )
 
 
 def make_plan(lowered: Lowered, like: Plan | None = None) -> Plan:
@@ -55,9 +60,5 @@ def make_plan(lowered: Lowered, like: Plan | None = None) -> Plan:
         for name in layer.inputs:
             if name not in made and name in lowered.graph.constants:
                 constants[name] = lowered.graph.constants[name]
-    kept = {*constants, *lowered.outputs.values()}
-    steps = tuple(
-        Step(choose(layer, bounds.get(layer.name)), release)
-        for layer, release in zip(layers, releases(layers, kept), strict=True)
-    )
-    return Plan(lowered, steps, constants, bounds)
+    choices = tuple(choose(layer, bounds.get(layer.name)) for layer in layers)
+    return Plan(lowered, choices, constants, bounds)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from intsim.kernels._jit import op
+from intsim.kernels.packed.epilogues import EPILOGUES
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.memory import as_row
-from intsim.kernels.packed.epilogues import EPILOGUES
 from intsim.kernels.packed.rows import FREE, IN, OUT
 from intsim.kernels.packed.tile import tile
 
@@ -19,6 +20,7 @@ weights and parameters, block after block; offsets of each output pixel; pixels;
 pixels); blocks of a group of channels, and the bytes of a group's input channels."""
 
 
+@functools.cache
 def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
     """The cfunc of a tile shape; a unit is one tile, tile after tile of a block of `vectors` vectors of channels.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F32 = ir.FloatType()
 
-Builder = ir.IRBuilder
-Value = Any
+Builder: TypeAlias = Any
+"""llvmlite's IRBuilder."""
+Value: TypeAlias = Any
 
 
 @dataclass(frozen=True)

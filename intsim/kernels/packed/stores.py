@@ -29,16 +29,24 @@ def result_lanes(result: Value) -> Any:
 
 
 def store_results(
-    b: Builder, v: Vectors, epilogue: Epilogue, results: Sequence[Value], scalars: Scalars, places: Sequence[Value]
+    b: Builder,
+    v: Vectors,
+    epilogue: Epilogue,
+    results: Sequence[Value],
+    scalars: Scalars,
+    places: Sequence[Value],
+    joined: bool = False,
 ) -> None:
     """Store clamp(result, LOW, HIGH) + OFFSET of each unclamped result, `lanes` bytes at each place (i32 where wide).
+
+    joined: the places of each four results, from the first on, lie one behind the other.
 
     Four at a time, integers are narrowed with saturation, which changes nothing that the clamp does not change too:
     i32 to i16, + OFFSET, to u8, and only then the clamp, of four vectors at once.
     """
     fours = 0 if epilogue.wide else len(results) // 4 * 4
     for i in range(0, fours, 4):
-        _store_four(b, v, epilogue, results[i : i + 4], scalars, places[i : i + 4])
+        _store_four(b, v, epilogue, results[i : i + 4], scalars, places[i : i + (1 if joined else 4)])
     for result, place in zip(results[fours:], places[fours:], strict=True):
         stored = finish(b, epilogue, result, scalars)
         store(b, stored if epilogue.wide else b.trunc(stored, vector(I8, v.lanes)), place)
@@ -101,8 +109,15 @@ def add_saturating(b: Builder, x: Value, y: Value) -> Value:
 
 
 def _scatter(b: Builder, v: Vectors, stored: Value, places: Sequence[Value]) -> None:
-    """Store the four vectors whose bytes lie four by four in `stored`, as packs of packs leave them."""
+    """Store the four vectors whose bytes lie four by four in `stored`, as packs of packs leave them.
+
+    places: of each of the four, or of the first where they lie one behind the other.
+    """
     words = b.bitcast(stored, vector(I32, v.lanes))
+    if len(places) == 1:
+        order = [i + 4 * k for i in range(4) for k in range(v.lanes // 4)]
+        store(b, b.shuffle_vector(words, words, ir.Constant(vector(I32, v.lanes), order)), places[0])
+        return
     for i, place in enumerate(places):
         mine = ir.Constant(vector(I32, v.lanes // 4), [i + 4 * k for k in range(v.lanes // 4)])
         store(b, b.shuffle_vector(words, words, mine), place)

@@ -7,9 +7,8 @@ from typing import Any
 from numba.core import types
 from numba.extending import intrinsic
 
-from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, Scalars, add_counts, clipped, finish, load_scalars
+from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, add_counts, load_scalars
 from intsim.kernels.packed.ir import (
-    I8,
     I32,
     I64,
     VECTORS,
@@ -20,12 +19,11 @@ from intsim.kernels.packed.ir import (
     dot,
     load,
     load_weights,
-    splat,
     spread_bytes,
-    store,
     vector,
 )
 from intsim.kernels.packed.rows import COUNTS
+from intsim.kernels.packed.stores import count_clipped, store_results
 
 
 @intrinsic(prefer_literal=True)
@@ -60,11 +58,11 @@ def tile(
     if not all(isinstance(x, types.IntegerLiteral) for x in literals):
         return None
     shape = pixels.literal_value, vectors.literal_value
-    variant = EPILOGUES[epilogue.literal_value], VECTORS[isa.literal_value], bool(count.literal_value)
+    finisher, v, counting = EPILOGUES[epilogue.literal_value], VECTORS[isa.literal_value], bool(count.literal_value)
     signature = types.void(*literals, *[types.int64] * 11)
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
-        _emit(b, *shape, *variant, args[len(literals) :])
+        _emit(b, *shape, finisher, v, counting, args[len(literals) :])
         return context.get_dummy_value()
 
     return signature, generate
@@ -116,28 +114,17 @@ def _emit(
         [load(b, parameters, lanes, 4 * v.lanes * (width * (1 + i) + n)) for i in range(epilogue.vectors)]
         for n in range(width)
     ]
-    counted = [const(0, lanes), const(0, lanes)]
-    for m in range(pixels):
-        place = b.add(out, load(b, out_offsets, I64, 8 * m))
-        for n in range(width):
-            result = epilogue.emit(b, sums[m * width + n], own[n])
-            if count:
-                counted = _count(b, epilogue, result, scalars, b.icmp_signed(">=", const(m), skip), counted)
-            stored = finish(b, epilogue, result, scalars)
-            if not epilogue.wide:
-                stored = b.trunc(stored, vector(I8, v.lanes))
-            store(b, stored, place, n * v.lanes * epilogue.bytes)
+    results = [epilogue.emit(b, acc, own[cell % width]) for cell, acc in enumerate(sums)]
     if count:
+        counted = [const(0, lanes), const(0, lanes)]
+        for cell, result in enumerate(results):
+            wanted = b.icmp_signed(">=", const(cell // width), skip)
+            counted = count_clipped(b, epilogue, result, scalars, wanted, counted)
         add_counts(b, load(b, row, I64, 8 * COUNTS), *counted)
-
-
-def _count(
-    b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars, wanted: Value, counted: list[Value]
-) -> list[Value]:
-    """The lanes' counts so far, negated, and those of one more vector where it is wanted."""
-    mask = splat(b, b.sext(wanted, I32), result.type.count)
-    flags = clipped(b, epilogue, result, scalars)
-    return [b.add(total, b.and_(flag, mask)) for total, flag in zip(counted, flags, strict=True)]
+    pixel_places = [b.add(out, load(b, out_offsets, I64, 8 * m)) for m in range(pixels)]
+    size = v.lanes * epilogue.bytes
+    places = [b.add(pixel_places[cell // width], const(cell % width * size)) for cell in cells]
+    store_results(b, v, epilogue, results, scalars, places, joined=width % 4 == 0)
 
 
 def _phi(b: Builder, type: Any, value: Value, block: Any) -> Value:

@@ -1,0 +1,93 @@
+"""Fusion: the layers that one packed op computes, only where each step's result is read by nothing but the next."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
+from intsim.lowering.lowered import MAC_LAYERS, Layer
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers in a chain: one that accumulates or computes, then perhaps its requantizer, then perhaps a clamp."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def output(self) -> str:
+        """The value that the last layer makes."""
+        return self.layers[-1].outputs[0]
+
+    @property
+    def head(self) -> Layer:
+        """The layer that rounds and clips, before the clamp."""
+        return self.layers[-2] if self.layers[-1].op == "clip" and len(self.layers) > 1 else self.layers[-1]
+
+    def limits(self) -> tuple[int, int]:
+        """The lowest and the highest code that comes out: the format's, clamped."""
+        low, high = format_limits(self.head.parameters)
+        if self.head is not self.layers[-1]:
+            p = self.layers[-1].parameters
+            low, high = (min(max(v, p["low"]), p["high"]) for v in (low, high))
+        return low, high
+
+    def requantized(self, bounds: tuple[int, int]) -> Requantized | str:
+        """The epilogue of its requantizer, `raw` where it has none; in words why there is none."""
+        if len(self.layers) == 1:
+            return Requantized("raw", np.zeros(1, np.int64), (), 0, 0, 0)
+        make = REQUANTIZERS.get(self.head.op)
+        if make is None:
+            return f"{self.head.op} has no packed form"
+        return make(self.head.parameters, *self.limits(), bounds)
+
+    @property
+    def clip(self) -> tuple[int, int]:
+        """What the format clips to, in the bits of rows.CLIP_LOW and CLIP_HIGH."""
+        make = REQUANTIZERS.get(self.head.op)
+        if len(self.layers) == 1 or make is None:
+            return 0, 0
+        found = make(self.head.parameters, *format_limits(self.head.parameters), (0, 0))
+        return (0, 0) if isinstance(found, str) else (found.low, found.high)
+
+
+def fuse(layers: Sequence[Layer], kept: Collection[str]) -> tuple[Group, ...]:
+    """The groups of layers, in order; kept: values that are wanted as they are, which end a group.
+
+    A requantizer joins the conv or matmul that it reads, a clamp the layer before it.
+    """
+    readers: dict[str, int] = {}
+    for layer in layers:
+        for name in layer.inputs:
+            readers[name] = readers.get(name, 0) + 1
+    groups: list[list[Layer]] = []
+    made: dict[str, int] = {}
+    for layer in layers:
+        at = made.get(layer.inputs[0]) if layer.inputs else None
+        inner = layer.inputs[0] if layer.inputs else ""
+        if at is not None and readers[inner] == 1 and inner not in kept and _joins(layer, groups[at]):
+            groups[at].append(layer)
+            made[layer.outputs[0]] = at
+            continue
+        groups.append([layer])
+        made[layer.outputs[0]] = len(groups) - 1
+    return tuple(Group(tuple(group)) for group in groups)
+
+
+def _joins(layer: Layer, group: list[Layer]) -> bool:
+    last = group[-1]
+    if last.op in MAC_LAYERS:
+        return layer.op.startswith("requantize") and len(group) == 1
+    return layer.op == "clip" and "bits" in last.parameters
+
+
+def consumers(layers: Sequence[Layer]) -> Mapping[str, tuple[Layer, ...]]:
+    """The layers that read each value."""
+    found: dict[str, list[Layer]] = {}
+    for layer in layers:
+        for name in layer.inputs:
+            found.setdefault(name, []).append(layer)
+    return {name: tuple(readers) for name, readers in found.items()}

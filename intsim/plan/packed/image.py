@@ -1,0 +1,101 @@
+"""Packed images: how one image's codes of a value lie in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from intsim.formats import Format
+
+FEW = 4
+"""Channels of a pixel of an input that has at most so many; all others have a multiple of WIDTH."""
+
+WIDTH = 16
+
+BITS = 8
+"""Bits of the widest codes that are packed."""
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Pixels around an image."""
+
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+
+    def __or__(self, other: Padding) -> Padding:
+        """The least padding that has both."""
+        return Padding(
+            max(self.top, other.top),
+            max(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any."""
+        return self != Padding()
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a value: [height, width, channels], channels padded, elements of one byte (accumulators: four).
+
+    offset: what is added to a code to get its byte, 128 for signed formats. zero: the byte of the zero point, which
+    padding is filled with. shape: the value's own shape without the batch, whose elements in ONNX's order are
+    [channels, height, width]. few: whether a pixel has FEW channels.
+    """
+
+    shape: tuple[int, ...]
+    channels: int
+    height: int
+    width: int
+    offset: int = 0
+    zero: int = 0
+    wide: bool = False
+    few: bool = False
+
+    @property
+    def pixel(self) -> int:
+        """Bytes of a pixel."""
+        return FEW if self.few else padded(self.channels) * (4 if self.wide else 1)
+
+    @property
+    def canonical(self) -> bool:
+        """Whether the axes of the value are those in memory: it is no other shape of the same elements."""
+        return (self.channels, self.height, self.width) == axes(self.shape)
+
+    @property
+    def elements(self) -> int:
+        """Codes of one image."""
+        return prod(self.shape)
+
+
+def padded(channels: int) -> int:
+    """The number of channels in memory where vectors of them are written."""
+    return -(-channels // WIDTH) * WIDTH
+
+
+def image_of(shape: tuple[int | None, ...], format: Format | None, wide: bool = False) -> Image | str:
+    """The Image of a value of that shape, the batch first; in words why it has none."""
+    if format is None:
+        return "it holds reals"
+    if not wide and format.bits > BITS:
+        return f"its codes have {format.bits} bits, packed ones have at most {BITS}"
+    if len(format.zero_point) > 1 and len(set(format.zero_point)) > 1:
+        return "its zero points differ by channel"
+    own = shape[1:]
+    if not 2 <= len(shape) <= 4 or any(length is None or length < 1 for length in own):
+        return f"its shape {list(shape)} is no batch of images of a known size"
+    lengths = tuple(int(length) for length in own if length is not None)
+    offset = 128 if format.signed and not wide else 0
+    zero = 0 if wide else format.zero_point[0] + offset
+    return Image(lengths, *axes(lengths), offset, zero, wide)
+
+
+def axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Channels, height and width of a value whose one, two or three axes (less the batch) are these."""
+    return shape[0], shape[1] if len(shape) == 3 else 1, shape[-1] if len(shape) > 1 else 1

@@ -1,0 +1,58 @@
+"""Max pools: where each window's taps lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from intsim.kernels.packed import max_pool as kernel
+from intsim.kernels.packed.ir import NUMBERS as ISAS
+from intsim.kernels.packed.rows import IN, OUT
+from intsim.lowering.lowered import Layer
+from intsim.plan.packed.image import Image
+from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.window import flat
+
+UNROLLED = {(2, 2), (3, 3)}
+"""Kernels that have a compiled form of their own; others are looped over."""
+
+
+class PackedMaxPool(PackedOp):
+    """The largest code of each window, clipped to the image."""
+
+    def __init__(self, layer: Layer, image: Image, isa: str) -> None:
+        self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
+        self._isa = isa
+        self.kernel = f"max_pool_u8_u8_{isa}"
+        self.reason = "on bytes, whose order is that of the codes"
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        source, place, p = places[self.inputs[0]], places[self.output], self.layers[0].parameters
+        window, strides, dilations = (flat(tuple(p[key]), 1) for key in ("kernel", "strides", "dilations"))
+        before = flat(tuple(p["pads"][: len(p["pads"]) // 2]), 0)
+        lengths = (source.image.height, source.image.width), (self.image.height, self.image.width)
+        keep = [
+            kernel.tap_offsets(lengths[0][d], lengths[1][d], window[d], strides[d], dilations[d], before[d], size)
+            for d, size in enumerate((source.line, source.image.pixel))
+        ]
+        unrolled = (window[0], window[1]) if (window[0], window[1]) in UNROLLED else (0, 0)
+        pixel, number = self.image.pixel, ISAS[self._isa]
+        columns = {
+            kernel.ROW_TAPS: keep[0].ctypes.data,
+            kernel.COLUMN_TAPS: keep[1].ctypes.data,
+            kernel.KERNEL_H: window[0],
+            kernel.KERNEL_W: window[1],
+            kernel.PIXEL: pixel,
+            kernel.OUT_LINE: place.line,
+            kernel.WIDTH: self.image.width,
+        }
+        function = kernel.make(*unrolled, kernel.width_for(pixel, number))
+        return Row(function, self.image.height, columns, {IN: source, OUT: place}, list(keep))
+
+
+def accept_max_pool(layer: Layer, source: Image, image: Image, isa: str) -> PackedMaxPool | str:
+    """The packed op of a max pool; in words why there is none."""
+    if source.few:
+        return "its input has few channels"
+    if not source.canonical or not 1 <= len(layer.parameters["kernel"]) <= 2:
+        return "it has more than two spatial axes"
+    return PackedMaxPool(layer, image, isa)

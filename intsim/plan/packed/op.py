@@ -1,0 +1,140 @@
+"""PackedOp: what each packed op tells of itself, and the table that it writes its rows into."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels.packed.rows import BORDER_FIELDS, COUNTS, FUNCTION, TOTAL
+from intsim.lowering.lowered import Layer
+from intsim.plan.packed.image import Image, Padding
+
+Array = np.ndarray[Any, Any]
+
+CLIPPED = "#clipped"
+"""Behind a value's name: what its format clipped, int64[2] (low, high)."""
+
+LINE = 64
+"""Bytes to which buffers, weights and parameters are aligned."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies in a workspace: `first` is the offset of its first pixel, behind the padding around it.
+
+    arena: the number of the arena; stride: bytes from one image to the next, 0 where there is one at a time.
+    """
+
+    image: Image
+    padding: Padding
+    arena: int
+    offset: int
+    stride: int = 0
+
+    @property
+    def line(self) -> int:
+        """Bytes of a line of pixels, padding included."""
+        return (self.padding.left + self.image.width + self.padding.right) * self.image.pixel
+
+    @property
+    def first(self) -> int:
+        """The offset of the first pixel."""
+        return self.offset + self.padding.top * self.line + self.padding.left * self.image.pixel
+
+    @property
+    def bytes(self) -> int:
+        """The size of the image with its padding."""
+        return (self.padding.top + self.image.height + self.padding.bottom) * self.line
+
+
+@dataclass(frozen=True)
+class External:
+    """An array that a run is given or gives, by name; stride: bytes from one image to the next, 0 for one of all."""
+
+    name: str
+    stride: int
+
+
+@dataclass
+class Row:
+    """One row of the op table: the cfunc, units of work, columns.
+
+    operands: column -> the place whose first pixel it addresses, or the array. keep: arrays whose addresses are in the
+    columns.
+    """
+
+    function: Any
+    total: int
+    columns: dict[int, int]
+    operands: dict[int, Place | External]
+    keep: list[Array] = field(default_factory=list)
+
+    def fill(self, row: Array) -> None:
+        """Write what does not depend on a workspace."""
+        row[FUNCTION], row[TOTAL] = self.function.address, self.total
+        for column, value in self.columns.items():
+            row[column] = value
+
+
+class PackedOp(ABC):
+    """One or more layers that one packed op computes.
+
+    kernel, reason: for people. inputs, output: values ("" for none that is packed); image: the output's. whole: it
+    takes all images at once. alias: it computes nothing, the output is the input under another name and shape.
+    clips: whether it can count what its output format clips; counting: whether it does, in the array `clipped`.
+    """
+
+    layers: tuple[Layer, ...]
+    kernel: str
+    reason: str
+    inputs: tuple[str, ...]
+    output: str
+    image: Image
+    whole = False
+    alias = False
+    clips = False
+    counting = False
+
+    def padding(self, source: str) -> Padding:
+        """The padding that it reads around an input."""
+        return Padding()
+
+    @property
+    def clipped(self) -> str:
+        """The name of the array int64[2] of its counts."""
+        return self.output + CLIPPED
+
+    def counts(self) -> dict[int, Place | External]:
+        """The operand of what it counts."""
+        return {COUNTS: External(self.clipped, 0)} if self.counting else {}
+
+    @abstractmethod
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        """Its row of the op table, for so many images at most."""
+
+
+def border(place: Place, base: int) -> Array:
+    """What the interpreter needs to fill the padding of a place: int64[BORDER_FIELDS]."""
+    p, image = place.padding, place.image
+    fields = [base + place.offset, image.height, image.width, image.pixel]
+    fields += [p.top, p.left, p.bottom, p.right, image.zero]
+    assert len(fields) == BORDER_FIELDS
+    return np.array(fields, np.int64)
+
+
+def aligned(size: int) -> Array:
+    """Zeroed bytes, aligned to a cache line."""
+    memory = np.zeros(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size]
+
+
+def aligned_copy(array: Array) -> Array:
+    """The bytes of an array, aligned to a cache line."""
+    copy = aligned(array.nbytes)
+    copy[:] = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
+    return copy

@@ -1,0 +1,180 @@
+"""Sums and products of two activations of equal shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels.fma import fma
+from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
+from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
+from intsim.kernels.packed.ir import NUMBERS as ISAS
+from intsim.kernels.packed.requantizers import Requantized, format_limits
+from intsim.kernels.packed.requantizers import requantize as shifted
+from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
+from intsim.kernels.rounding import shift_terms
+from intsim.plan.packed.fuse import Group
+from intsim.plan.packed.image import Image
+from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned
+
+Array = np.ndarray[Any, Any]
+
+VECTORS = 4
+"""Vectors of bytes at a time."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How an op combines stored bytes: its cfunc, and its columns but for the walk's."""
+
+    make: Callable[[str, int], Any]
+    columns: Mapping[int, int]
+    kind: str
+
+
+class PackedPair(PackedOp):
+    """An op on two packed images of equal geometry."""
+
+    clips = True
+
+    def __init__(self, group: Group, image: Image, pair: Pair, isa: str) -> None:
+        self.layers = group.layers
+        self.inputs, self.output, self.image = group.layers[0].inputs, group.output, image
+        self._pair, self._isa = pair, isa
+        self.kernel = f"{group.layers[0].op}_u8_u8__{pair.kind}_{isa}"
+        self.reason = "both operands lie alike"
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        first, second, place = (places[name] for name in (*self.inputs, self.output))
+        image = self.image
+        run, lines = image.width * image.pixel, image.height
+        if not any(p.padding.any for p in (first, second, place)):
+            run, lines = run * lines, 1
+        columns = {
+            **self._pair.columns,
+            pairs.LINE: first.line,
+            pairs.LINE2: second.line,
+            pairs.OUT_LINE: place.line,
+            pairs.RUNS: 1,
+            pairs.RUN: run,
+        }
+        keep = []
+        if self.counting:
+            mask = aligned(run + LINE)
+            mask[:run] = np.tile(np.arange(image.pixel) < image.channels, run // image.pixel) * np.uint8(255)
+            columns[pairs.MASK] = mask.ctypes.data
+            keep.append(mask)
+        function = self._pair.make(self._isa, int(self.counting))
+        return Row(function, lines, columns, {IN: first, IN2: second, OUT: place, **self.counts()}, keep)
+
+
+def accept_pair(group: Group, sources: tuple[Image, Image], image: Image, isa: str) -> PackedPair | str:
+    """The packed op of a layer on two activations; in words why there is none."""
+    a, b = sources
+    if any((s.channels, s.height, s.width) != (image.channels, image.height, image.width) for s in sources):
+        return "one operand is broadcast over the other"
+    if a.few or b.few:
+        return "its input has few channels"
+    found = _PAIRS[group.layers[0].op](group, a, b, image)
+    return found if isinstance(found, str) else PackedPair(group, image, found, isa)
+
+
+def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
+    p = group.head.parameters
+    op = group.layers[0].op
+    low, high = group.limits()
+    requantized = shifted(p, low, high, (0, 0))
+    whole = shifted(p, *format_limits(p), (0, 0))
+    if isinstance(requantized, str) or isinstance(whole, str):
+        return requantized if isinstance(requantized, str) else "its output format"
+    always, negative, odd = shift_terms(p["rounding"], int(p["shift"]))
+    zeros = int(p["a_zero"]) + a.offset, int(p["b_zero"]) + b.offset
+    columns = _ends(requantized, whole, image)
+    for number, vector in enumerate(requantized.vectors):
+        columns[pairs.SCALARS + number] = int(vector[0])
+    epilogue = EPILOGUES[requantized.epilogue]
+    if op == "mul":
+        if not mul.fits(always, negative, odd):
+            return "its products and their rounding need more than 32 bits"
+        columns |= {pairs.ZERO_A: zeros[0], pairs.ZERO_B: zeros[1], pairs.START: always}
+        return Pair(lambda isa, count: mul.make(epilogue, ISAS[isa], count, VECTORS), columns, requantized.epilogue)
+    shifts, subtract = (int(p["a_shift"]), int(p["b_shift"])), op == "sub"
+    if not add.fits(shifts, zeros, subtract, always, negative, odd):
+        return "its sums and their rounding need more than 32 bits"
+    columns |= {
+        pairs.FACTOR_A: shifts[0],
+        pairs.FACTOR_B: shifts[1],
+        pairs.START: add.start(shifts, zeros, subtract, always),
+    }
+    return Pair(
+        lambda isa, count: add.make(int(subtract), epilogue, ISAS[isa], count, VECTORS), columns, requantized.epilogue
+    )
+
+
+def _add_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
+    p = group.head.parameters
+    ratios = [np.float32(p[key]) for key in ("a_ratio", "b_ratio")]
+    zeros = [np.float32(p[key]) for key in ("a_zero", "b_zero", "zero_point")]
+    start = np.float32(zeros[2] - np.float32(fma(ratios[0], zeros[0], np.float32(ratios[1] * zeros[1]))))
+    if not add_float32.fits(float(ratios[0]), float(ratios[1]), float(start)):
+        return "its sums leave the range of float32's rounding"
+    columns = {
+        **_float_ends(group),
+        OFFSET: image.offset,
+        pairs.ZERO_A: a.offset,
+        pairs.ZERO_B: b.offset,
+        pairs.FACTOR_A: _bits(ratios[0]),
+        pairs.FACTOR_B: _bits(ratios[1]),
+        pairs.START: _bits(start),
+    }
+    return Pair(lambda isa, count: add_float32.make(ISAS[isa], count, VECTORS), columns, "float32")
+
+
+def _mul_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
+    p = group.head.parameters
+    ratio, zero_point = np.float32(p["ratio"]), int(p["zero_point"])
+    if not mul_float32.fits(float(ratio), zero_point):
+        return "its products leave the range of float32's rounding"
+    columns = {
+        **_float_ends(group),
+        OFFSET: image.offset,
+        pairs.ZERO_A: int(p["a_zero"]) + a.offset,
+        pairs.ZERO_B: int(p["b_zero"]) + b.offset,
+        pairs.FACTOR_A: _bits(ratio),
+        pairs.START: _bits(zero_point),
+    }
+    return Pair(lambda isa, count: mul_float32.make(ISAS[isa], count, VECTORS), columns, "float32")
+
+
+def _ends(requantized: Requantized, whole: Requantized, image: Image) -> dict[int, int]:
+    return {
+        LOW: requantized.low,
+        HIGH: requantized.high,
+        OFFSET: requantized.offset + image.offset,
+        CLIP_LOW: whole.low,
+        CLIP_HIGH: whole.high,
+    }
+
+
+def _float_ends(group: Group) -> dict[int, int]:
+    ends = (*group.limits(), *format_limits(group.head.parameters))
+    return {c: _bits(v) for c, v in zip((LOW, HIGH, CLIP_LOW, CLIP_HIGH), ends, strict=True)}
+
+
+def _bits(value: Any) -> int:
+    """The bits of a float32."""
+    return int(np.float32(value).view(np.int32))
+
+
+_PAIRS: Mapping[str, Callable[[Group, Image, Image, Image], Pair | str]] = {
+    "add": _integers,
+    "sub": _integers,
+    "mul": _integers,
+    "add_float32": _add_float32,
+    "mul_float32": _mul_float32,
+}
+
+OPS = frozenset(_PAIRS)

@@ -1,0 +1,185 @@
+"""Program: a chain of packed ops as an op table, its buffers, and the run of it on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels.packed.program import LINES, run_program
+from intsim.kernels.packed.rows import BORDER, COLUMNS
+from intsim.plan.packed.image import Padding
+from intsim.plan.packed.memory import Interval, allocate
+from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned, border
+
+Array = np.ndarray[Any, Any]
+
+Share = Callable[[Callable[[int], None], int], None]
+"""Calls a function with 0, 1, … threads - 1, each in a thread of its own."""
+
+OWN, SLOTS = 0, 1
+"""Arenas: of each thread, for one image at a time; of all, with a slot for each image."""
+
+SLACK = 64
+"""Bytes before and behind each buffer, which whole vectors may touch."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Ops [first, stop) that take one image at a time, or all of them at once (`whole`)."""
+
+    first: int
+    stop: int
+    whole: bool
+
+
+class Program:
+    """Packed ops in order; never changed. Workspaces hold what a run writes.
+
+    arrays: the arrays that a run is given or gives, by name; an op's External operands name them.
+    """
+
+    def __init__(self, ops: Sequence[PackedOp]) -> None:
+        self.ops = tuple(op for op in ops if not op.alias)
+        self.segments = _segments(self.ops)
+        self.places, self.sizes = _places(self.ops, self.segments, [op for op in ops if op.alias])
+        self._rows: dict[int, tuple[Row, ...]] = {}
+        self._workspaces: dict[tuple[int, int], Workspace] = {}
+
+    def rows(self, images: int) -> tuple[Row, ...]:
+        """The rows of the op table for runs of so many images."""
+        if images not in self._rows:
+            self._rows[images] = tuple(op.row(self.places, images) for op in self.ops)
+        return self._rows[images]
+
+    def run(self, arrays: Mapping[str, Array], images: int, threads: int, share: Share) -> None:
+        """Compute the output arrays from the input arrays, all [images, ...] and contiguous.
+
+        Errors: none; the arrays' shapes and dtypes are the caller's.
+        """
+        key = images, threads
+        workspace = self._workspaces.pop(key, None) or Workspace(self, images, threads)
+        workspace.bind(arrays)
+        workspace.run(share)
+        self._workspaces[key] = workspace  # taken out while it runs, so that no two runs share it
+
+
+class Workspace:
+    """The memory of a run: buffers, tables with their addresses, and what threads share."""
+
+    def __init__(self, program: Program, images: int, threads: int) -> None:
+        self.program, self.images, self.threads = program, images, threads
+        rows = program.rows(images)
+        self._own = [aligned(program.sizes[OWN]) for _ in range(threads)]
+        self._slots = aligned(program.sizes[SLOTS] * images)
+        self._tables = np.zeros((threads, len(rows), COLUMNS), np.int64)
+        self._shared = aligned(LINES * LINE)
+        self._borders: list[Array] = []
+        self._segments = np.array([[s.first, s.stop, s.whole] for s in program.segments], np.int64).reshape(-1, 3)
+        moving: list[tuple[int, int, int, int]] = []
+        self._external: list[tuple[str, int, int, int]] = []
+        single = {op for s in program.segments if not s.whole for op in range(s.first, s.stop)}
+        for number, (op, row) in enumerate(zip(program.ops, rows, strict=True)):
+            for thread in range(threads):
+                row.fill(self._tables[thread, number])
+            for column, operand in row.operands.items():
+                if isinstance(operand, External):
+                    self._external.append((operand.name, number, column, len(moving)))
+                    moving.append((number, column, 0, operand.stride))
+                elif operand.arena == OWN:
+                    for thread, arena in enumerate(self._own):
+                        self._tables[thread, number, column] = arena.ctypes.data + operand.first
+                else:
+                    address = self._slots.ctypes.data + operand.offset * images + operand.first - operand.offset
+                    self._tables[:, number, column] = address
+                    if number in single:
+                        moving.append((number, column, address, operand.stride))
+            self._pad(program.places.get(op.output), number)
+        self._moving = np.array(moving, np.int64).reshape(-1, 4)
+
+    def _pad(self, place: Place | None, number: int) -> None:
+        """Fill the padding of a slotted value once and for all; have that of others filled by the op that makes it."""
+        if place is None or not place.padding.any:
+            return
+        if place.arena == SLOTS:
+            start = place.offset * self.images
+            self._slots[start : start + place.stride * self.images] = place.image.zero
+            return
+        for thread, arena in enumerate(self._own):
+            self._borders.append(border(place, arena.ctypes.data))
+            self._tables[thread, number, BORDER] = self._borders[-1].ctypes.data
+
+    def bind(self, arrays: Mapping[str, Array]) -> None:
+        """Set the addresses of the arrays."""
+        for name, op, column, at in self._external:
+            address = arrays[name].ctypes.data
+            self._moving[at, 2] = address
+            self._tables[:, op, column] = address
+
+    def run(self, share: Share) -> None:
+        """Run the program with its threads."""
+        shared = self._shared.ctypes.data
+        arguments = self._tables, self._segments, self._moving, self.images
+
+        if self.threads == 1:
+            run_program(*arguments, 0, 1, shared)
+        else:
+            share(lambda thread: run_program(*arguments, thread, self.threads, shared), self.threads)
+
+
+def _segments(ops: Sequence[PackedOp]) -> tuple[Segment, ...]:
+    found: list[Segment] = []
+    for number, op in enumerate(ops):
+        if found and found[-1].whole == op.whole:
+            found[-1] = replace(found[-1], stop=number + 1)
+        else:
+            found.append(Segment(number, number + 1, op.whole))
+    return tuple(found)
+
+
+def _places(
+    ops: Sequence[PackedOp], segments: Sequence[Segment], aliases: Sequence[PackedOp]
+) -> tuple[dict[str, Place], tuple[int, int]]:
+    """Where each value lies, and the sizes of the arenas (of SLOTS: for one image).
+
+    A value that one segment makes and reads lies in the thread's own arena, over others that are no longer needed;
+    every other has a slot for each image.
+    """
+    root = {op.output: op.output for op in ops if op.output}
+    for alias in aliases:
+        root[alias.output] = root[alias.inputs[0]]
+    segment_of = {op: n for n, s in enumerate(segments) for op in range(s.first, s.stop)}
+    images = {op.output: op.image for op in (*ops, *aliases) if op.output}
+    paddings: dict[str, Padding] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    seen: dict[str, set[int]] = {}
+    for number, op in enumerate(ops):
+        for name in (root[name] for name in op.inputs if name in root):
+            spans[name] = (spans[name][0], number)
+            seen[name].add(segment_of[number])
+        for name in op.inputs:
+            if name in root:
+                paddings[root[name]] |= op.padding(name)
+        if op.output:
+            spans[op.output], seen[op.output] = (number, number), {segment_of[number]}
+            paddings[op.output] = Padding()
+    own: dict[str, Interval] = {}
+    places: dict[str, Place] = {}
+    slots = 0
+    for name, (first, last) in spans.items():
+        place = Place(images[name], paddings[name], OWN, 0)
+        size = -(-(place.bytes + 2 * SLACK) // LINE) * LINE
+        if len(seen[name]) == 1 and not segments[segment_of[first]].whole:
+            own[name] = Interval(first, last, size)
+            places[name] = place
+        else:
+            places[name] = replace(place, arena=SLOTS, offset=slots + SLACK, stride=size)
+            slots += size
+    offsets, total = allocate(own)
+    for name, offset in offsets.items():
+        places[name] = replace(places[name], offset=offset + SLACK)
+    for alias in aliases:
+        places[alias.output] = replace(places[root[alias.output]], image=alias.image)
+    return places, (total + LINE, slots + LINE)

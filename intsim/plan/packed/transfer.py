@@ -1,0 +1,128 @@
+"""Into packed buffers and out of them: reals and codes of the arrays that a run is given and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels.packed import quantize, transfer
+from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
+from intsim.kernels.saturate import limits
+from intsim.lowering.lowered import Layer
+from intsim.plan.packed.image import Image
+from intsim.plan.packed.op import External, PackedOp, Place, Row
+
+REFUSED = "#refused"
+"""Behind an input's name: the array int64[1] where its lines with reals that no format takes are counted."""
+
+
+class Enter(PackedOp):
+    """Codes of an array [images, channels, height, width] into a packed buffer."""
+
+    kernel = "enter"
+
+    def __init__(self, name: str, image: Image) -> None:
+        self.layers, self.inputs, self.output, self.image = (), (), name, image
+        self.reason = "computed outside"
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        place = places[self.output]
+        return Row(
+            transfer.make_enter(),
+            self.image.height,
+            {**_shape(self.image, place), OFFSET: self.image.offset},
+            {IN: External(self.output, self.image.elements), OUT: place},
+        )
+
+
+class Leave(PackedOp):
+    """A packed buffer's codes (or accumulators) into an array [images, channels, height, width]."""
+
+    kernel = "leave"
+
+    def __init__(self, name: str, image: Image) -> None:
+        self.layers, self.inputs, self.output, self.image = (), (name,), "", image
+        self.reason = "wanted outside"
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        (name,) = self.inputs
+        place = places[name]
+        stride = self.image.elements * (4 if self.image.wide else 1)
+        return Row(
+            transfer.make_leave(int(self.image.wide)),
+            self.image.height,
+            {**_shape(self.image, place), OFFSET: self.image.offset},
+            {IN: place, OUT: External(name, stride)},
+        )
+
+
+class PackedQuantize(PackedOp):
+    """Reals of an array f32[images, channels, height, width] to codes: `quantize` and `quantize_float32`."""
+
+    def __init__(self, layer: Layer, image: Image, rounding: str, scale: np.float32, most: float) -> None:
+        self.layers, self.inputs, self.output, self.image = (layer,), (), layer.outputs[0], image
+        self._rounding, self._scale, self._most = rounding, scale, most
+        self.kernel = f"{layer.op}_f32_u8__{rounding}"
+        self.reason = "reals of the input"
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        place, image, p = places[self.output], self.image, self.layers[0].parameters
+        low, high = limits(int(p["bits"]), bool(p["signed"]), bool(p.get("narrow", False)))
+        zero = image.zero - image.offset
+        reciprocal = quantize.has_reciprocal(float(self._scale))
+        scale = np.float32(1) / self._scale if reciprocal else self._scale
+        pixel = 4 * image.height * image.width
+        return Row(
+            quantize.make(image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)),
+            image.height,
+            {
+                LOW: _bits(low - zero),
+                HIGH: _bits(high - zero),
+                OFFSET: image.zero,
+                quantize.CHANNELS: image.channels,
+                quantize.PIXEL: image.pixel,
+                quantize.WIDTH: image.width,
+                quantize.PLANE: pixel,
+                quantize.OUT_LINE: place.line,
+                quantize.SCALE: _bits(scale),
+                quantize.MOST: _bits(self._most),
+            },
+            {
+                IN: External(self.layers[0].inputs[0], pixel * image.channels),
+                OUT: place,
+                quantize.REFUSED: External(self.layers[0].inputs[0] + REFUSED, 0),
+            },
+        )
+
+
+def accept_quantize(layer: Layer, image: Image) -> PackedQuantize | str:
+    """The packed op of a layer that quantizes reals; in words why there is none."""
+    p = layer.parameters
+    if layer.op == "quantize_float32":
+        scales = np.unique(np.asarray(p["scale"], np.float32))
+        rounding, most = "half_even", quantize.ANY
+    else:
+        scales = np.unique(np.asarray(p["scale"], np.float64))
+        rounding, most = str(p["rounding"]), quantize.FINITE
+        if len(scales) == 1 and not quantize.is_exact(float(scales[0]), rounding):
+            return "its scale is no power of two, or its rounding has no packed form"
+    if len(scales) != 1:
+        return "its scales differ by channel"
+    return PackedQuantize(layer, image, rounding, np.float32(scales[0]), most)
+
+
+def _shape(image: Image, place: Place) -> dict[int, int]:
+    return {
+        transfer.CHANNELS: image.channels,
+        transfer.HEIGHT: image.height,
+        transfer.WIDTH: image.width,
+        transfer.LINE: place.line,
+        transfer.PIXEL: image.pixel,
+    }
+
+
+def _bits(value: Any) -> int:
+    """The bits of a float32."""
+    return int(np.float32(value).view(np.int32))

@@ -1,0 +1,66 @@
+"""Stages: what an engine carries out in order, programs of packed kernels or single layers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from intsim.lowering.lowered import Layer
+from intsim.plan.buffers import releases
+from intsim.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from intsim.plan.packed.schedule import Part
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Layers that are computed together by a program, or one layer by its own kernel (part None).
+
+    inputs, outputs: the values that it reads and makes as arrays. release: those that nothing needs after it.
+    """
+
+    layers: tuple[Layer, ...]
+    part: Part | None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    release: tuple[str, ...] = ()
+
+
+def make_stages(plan: Plan, isa: str | None, kept: Collection[str], given: Collection[str]) -> tuple[Stage, ...]:
+    """The stages that make the values in `kept`; isa: None where every layer runs by itself.
+
+    given: values that a run is given and does not compute. Layers that nothing in `kept` needs are left out.
+    """
+    layers = needed([choice.layer for choice in plan.choices], kept, given)
+    if isa is None:
+        found = [_single(layer) for layer in layers]
+    else:
+        from intsim.plan.packed.schedule import Part, schedule
+
+        found = [
+            Stage(item.layers, item, item.inputs, tuple(item.made)) if isinstance(item, Part) else _single(item)
+            for item in schedule(plan.lowered, layers, plan.bounds, isa, kept)
+        ]
+    held = {*plan.constants, *plan.lowered.outputs.values()}
+    freed = releases([(stage.inputs, stage.outputs) for stage in found], held)
+    return tuple(
+        Stage(stage.layers, stage.part, stage.inputs, stage.outputs, release)
+        for stage, release in zip(found, freed, strict=True)
+    )
+
+
+def needed(layers: list[Layer], kept: Collection[str], given: Collection[str]) -> list[Layer]:
+    """The layers, in order, that the values in `kept` depend on, less those that make what is given."""
+    wanted = set(kept)
+    found = []
+    for layer in reversed(layers):
+        if any(name in wanted and name not in given for name in layer.outputs):
+            found.append(layer)
+            wanted.update(layer.inputs)
+    return found[::-1]
+
+
+def _single(layer: Layer) -> Stage:
+    return Stage((layer,), None, layer.inputs, layer.outputs)
