@@ -16,7 +16,7 @@ from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer, overflow_of
 from intsim.plan.choose import find_kernel
 from intsim.plan.plan import Plan
-from intsim.plan.stages import Stage, make_stages
+from intsim.plan.stages import Stage, Wanted, make_stages
 from intsim.result import Result
 from intsim.summation import EVENTS, PLAIN
 from intsim.taps import TapSpec
@@ -49,7 +49,7 @@ class Engine:
         except ValueError as error:
             raise UnusableInput(str(error)) from error
         self._choices = {choice.layer.name: choice for choice in plan.choices}
-        self._stages: dict[tuple[frozenset[str], frozenset[str]], tuple[Stage, ...]] = {}
+        self._stages: dict[Any, tuple[Stage, ...]] = {}
 
     @cached_property
     def _pool(self) -> Pool:
@@ -95,14 +95,16 @@ class Engine:
         self, inputs: Mapping[str, Array], observer: Observer, override: Mapping[str, Array]
     ) -> tuple[Stage, ...]:
         """The stages of a run: programs of packed kernels where there can be any."""
-        kept = {*self.plan.lowered.outputs.values(), *observer.shown}
-        given = {name for name in inputs if name not in self.plan.lowered.graph.inputs}
-        if self.isa == "portable" or override:
-            kept = set(self.plan.lowered.values)
-        key = frozenset(kept), frozenset(given)
+        given = frozenset(name for name in inputs if name not in self.plan.lowered.graph.inputs)
+        outputs = frozenset(self.plan.lowered.outputs.values())
+        packed = self.isa != "portable" and not override
+        if packed:
+            wanted = Wanted(outputs | observer.shown, observer.counted, observer.clipping)
+        else:
+            wanted = Wanted(frozenset(self.plan.lowered.values))
+        key = wanted.key, given, packed
         if key not in self._stages:
-            packed = self.isa != "portable" and not override
-            self._stages[key] = make_stages(self.plan, self.isa if packed else None, kept, given)
+            self._stages[key] = make_stages(self.plan, self.isa if packed else None, wanted, given)
         return self._stages[key]
 
     def _compute(self, batch: Batch, stages: Sequence[Stage], observer: Observer) -> dict[str, Array]:
@@ -114,11 +116,12 @@ class Engine:
         wanted = set(lowered.outputs.values())
         outputs = {name: values[name] for name in wanted if name in values}
         for stage in stages:
-            for layer, results in self._results(stage, values):
+            for layer, results in self._results(stage, values, observer):
                 name = layer.outputs[0]
                 if stage.part is None and "accumulator_bits" in layer.parameters:
                     raise_trap(lowered, layer, results, values, batch)
-                observer.observe(layer, results, values)
+                if stage.part is None or name not in stage.part.counts:
+                    observer.observe(layer, results, values, clipped=stage.part is not None)
                 if name in wanted:
                     outputs[name] = results[0]
                 values[name] = batch.override.get(name, results[0])
@@ -126,8 +129,10 @@ class Engine:
                 values.pop(unneeded, None)
         return outputs
 
-    def _results(self, stage: Stage, values: Mapping[str, Array]) -> Iterator[tuple[Layer, tuple[Any, ...]]]:
-        """Each layer of a stage whose result is shown, and its results."""
+    def _results(
+        self, stage: Stage, values: Mapping[str, Array], observer: Observer
+    ) -> Iterator[tuple[Layer, tuple[Any, ...]]]:
+        """Each layer of a stage whose result is an array, and its results; what a program counted is observed."""
         if stage.part is None:
             (layer,) = stage.layers
             yield layer, self._call(layer, [values[n] for n in layer.inputs], layer.parameters)
@@ -136,9 +141,13 @@ class Engine:
             made = stage.part.compute(values, self.threads, self._share)
         except ValueError as error:
             raise OutOfDomain(str(error)) from error
+        for name, counted in made.counted.items():
+            observer.count(name, counted)
+        for name, (low, high) in made.clipped.items():
+            observer.clip(name, low, high)
         for layer in stage.layers:
-            if layer.outputs[0] in made:
-                yield layer, (made[layer.outputs[0]], None)
+            if layer.outputs[0] in made.arrays:
+                yield layer, (made.arrays[layer.outputs[0]], None)
 
     def _share(self, function: Callable[[int], None], threads: int) -> None:
         self._pool.each(function)

@@ -14,7 +14,7 @@ from intsim.lowering.lowered import CONVS, Layer, Lowered
 from intsim.ranges import MAC_OPS, constant_operand
 from intsim.summation import ALL_EVENTS
 from intsim.sums import first_misfit
-from intsim.taps import Collector, Overflow, Tap, TapSpec, count_clipped, count_overflows
+from intsim.taps import Collector, Counted, Overflow, Tap, TapSpec, count_clipped, count_overflows
 
 Array = np.ndarray[Any, Any]
 
@@ -52,20 +52,51 @@ class Observer:
 
     @property
     def shown(self) -> frozenset[str]:
-        """What it has to be shown: what is tapped, and the operands of layers that are computed once more."""
-        names = {*self._collectors, *self._by_accumulator, *self._by_clipping}
-        for layer in self._lowered.layers:
-            if layer.outputs[0] in self._by_clipping:
-                names.update(layer.inputs)
-        return frozenset(names)
+        """The values that it has to be shown as arrays."""
+        accumulators = {
+            name for name, c in self._by_accumulator.items() if "accumulator" in c.specs or "overflow" in c.specs
+        }
+        sums = set(self._lowered.accumulators.values())
+        arrays = {name for name, c in self._collectors.items() if "codes" in c.specs or name in sums}
+        return frozenset(arrays | accumulators)
+
+    @property
+    def counted(self) -> Mapping[str, tuple[bool, bool]]:
+        """The values of which counts will do, each with whether it takes a histogram, and whether one for each image."""
+        found = {}
+        for name, collector in self._collectors.items():
+            kinds = collector.specs
+            if not kinds.keys() & {"histogram", "extremes", "saturation"} or name in self.shown:
+                continue
+            found[name] = "histogram" in kinds, "histogram" in kinds and kinds["histogram"].per_image
+        return found
+
+    @property
+    def clipping(self) -> frozenset[str]:
+        """The values whose layers' clipped results are counted."""
+        return frozenset(self._by_clipping)
+
+    def count(self, name: str, counted: Counted) -> None:
+        """Observe what was counted of a value."""
+        self._collectors[name].add_counted(counted)
+
+    def clip(self, name: str, low: int, high: int) -> None:
+        """Observe how many results a layer clipped at each end."""
+        for collector in self._by_clipping[name]:
+            collector.add_clipped(low, high)
 
     def given(self, name: str, codes: Array) -> None:
         """Observe a value that was given, not computed."""
         if name in self._collectors:
             self._collectors[name].add_codes(codes)
 
-    def observe(self, layer: Layer, results: Sequence[Array | None], values: Mapping[str, Array]) -> None:
-        """Observe a layer's results (of a MAC layer: the sums and where they overflowed, None for nowhere)."""
+    def observe(
+        self, layer: Layer, results: Sequence[Array | None], values: Mapping[str, Array], clipped: bool = False
+    ) -> None:
+        """Observe a layer's results (of a MAC layer: the sums and where they overflowed, None for nowhere).
+
+        clipped: what it clipped is told by `clip`, so it is not computed once more to find out.
+        """
         name, result = layer.outputs[0], results[0]
         assert result is not None, "only the mask may be missing"
         if name in self._collectors:
@@ -83,10 +114,8 @@ class Observer:
             tensor = self._tensor_of.get(name, name)
             if count:
                 self.overflows[tensor] = self.overflows.get(tensor, 0) + count
-        if name in self._by_clipping:
-            low, high = self._clipped(layer, values)
-            for collector in self._by_clipping[name]:
-                collector.add_clipped(low, high)
+        if name in self._by_clipping and not clipped:
+            self.clip(name, *self._clipped(layer, values))
 
     def taps(self) -> dict[str, Tap]:
         """The taps, by tensor name, in topological order."""

@@ -182,6 +182,29 @@ def count_overflows(events: Array, axis: int, value: Callable[[tuple[int, ...]],
     return Overflow(total, count(events), first, misfit, by_rule, rule)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of a tensor's codes in place of the codes themselves.
+
+    histogram: int64[images or 1, 2**bits], by code - low, None where it was not asked for. extremes: the least and the
+    greatest code. zeros: how many mean the real number 0; elements: how many there are.
+    """
+
+    histogram: Array | None
+    extremes: tuple[int, int]
+    zeros: int
+    elements: int
+
+
+def rebinned(counts: Array, bins: int) -> Array:
+    """Counts by code, [..., 2**bits], in fewer bins: bin = (code - low) * bins // 2**bits."""
+    codes = counts.shape[-1]
+    if bins >= codes:
+        return counts
+    starts = -(-np.arange(bins) * codes // bins)
+    return np.add.reduceat(counts, starts, axis=-1)
+
+
 class Collector:
     """Gathers one tensor's observations, batch by batch, into its Tap; sums and joins, so nothing is lost."""
 
@@ -213,6 +236,18 @@ class Collector:
         if "saturation" in self.specs:
             self._zeros += count_zeros(codes, self.format)
             self._elements += codes.size
+
+    def add_counted(self, counted: Counted) -> None:
+        """Observe what was counted of the next images' codes."""
+        if "histogram" in self.specs and counted.histogram is not None:
+            spec = self.specs["histogram"]
+            counts = rebinned(counted.histogram, spec.bins)
+            self._histograms.append(counts if spec.per_image else counts[0])
+        if "extremes" in self.specs:
+            self._extremes.append(counted.extremes)
+        if "saturation" in self.specs:
+            self._zeros += counted.zeros
+            self._elements += counted.elements
 
     def add_accumulator(self, sums: Array, format: Format) -> None:
         """Observe the next images' raw accumulator."""

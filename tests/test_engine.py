@@ -91,7 +91,7 @@ def test_memory_does_not_grow_with_the_images() -> None:
         engine.run({"x_q": x})
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] - peaks[0] < 144 * 3 * 32 * 32 / 10  # a tenth of the codes of the other images
 
 
 def test_values_are_freed_after_their_last_reader() -> None:
@@ -221,7 +221,7 @@ def test_a_missing_kernel_is_named() -> None:
     lowered = residual()
     layers = (*lowered.layers[:-2], replace(lowered.layers[-2], op="no_such_op"), lowered.layers[-1])
     with pytest.raises(UnsupportedOp, match=r"node 'fc': there is no kernel for no_such_op"):
-        Engine(make_plan(replace(lowered, layers=layers)))
+        run(replace(lowered, layers=layers), {"x_q": random_codes(1, (1, 3, 8, 8))})
 
 
 def test_threads_must_be_positive() -> None:

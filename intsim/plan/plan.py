@@ -36,7 +36,7 @@ class Plan:
 
         layers = [choice.layer for choice in self.choices]
         found = {}
-        for group, op in choose_ops(self.lowered, layers, self.bounds, isa, set(self.lowered.outputs.values())):
+        for group, op in choose_ops(self.lowered, layers, self.bounds, isa, self.lowered.outputs.values()):
             for layer in group.layers:
                 found[layer.name] = op
         return tuple(

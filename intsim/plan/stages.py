@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from intsim.lowering.lowered import Layer
@@ -12,6 +12,28 @@ from intsim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from intsim.plan.packed.schedule import Part
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run shows: values as arrays; counts of values; of layers, by the value they make, what they clip.
+
+    counted: value -> whether it takes a histogram, and whether one for each image.
+    """
+
+    arrays: frozenset[str]
+    counted: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
+    clipped: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others."""
+        return self.arrays, tuple(self.counted.items()), self.clipped
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The values that must lie in memory."""
+        return self.arrays | self.counted.keys()
 
 
 @dataclass(frozen=True)
@@ -28,12 +50,12 @@ class Stage:
     release: tuple[str, ...] = ()
 
 
-def make_stages(plan: Plan, isa: str | None, kept: Collection[str], given: Collection[str]) -> tuple[Stage, ...]:
-    """The stages that make the values in `kept`; isa: None where every layer runs by itself.
+def make_stages(plan: Plan, isa: str | None, wanted: Wanted, given: Collection[str]) -> tuple[Stage, ...]:
+    """The stages that make what is wanted; isa: None where every layer runs by itself.
 
-    given: values that a run is given and does not compute. Layers that nothing in `kept` needs are left out.
+    given: values that a run is given and does not compute. Layers that nothing wanted needs are left out.
     """
-    layers = needed([choice.layer for choice in plan.choices], kept, given)
+    layers = needed([choice.layer for choice in plan.choices], wanted.values | wanted.clipped, given)
     if isa is None:
         found = [_single(layer) for layer in layers]
     else:
@@ -41,7 +63,7 @@ def make_stages(plan: Plan, isa: str | None, kept: Collection[str], given: Colle
 
         found = [
             Stage(item.layers, item, item.inputs, tuple(item.made)) if isinstance(item, Part) else _single(item)
-            for item in schedule(plan.lowered, layers, plan.bounds, isa, kept)
+            for item in schedule(plan.lowered, layers, plan.bounds, isa, wanted)
         ]
     held = {*plan.constants, *plan.lowered.outputs.values()}
     freed = releases([(stage.inputs, stage.outputs) for stage in found], held)

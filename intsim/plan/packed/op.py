@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -107,6 +108,12 @@ class PackedOp(ABC):
     def clipped(self) -> str:
         """The name of the array int64[2] of its counts."""
         return self.output + CLIPPED
+
+    def counting_clipped(self) -> Self:
+        """The same op, which also counts what its format clips."""
+        other = copy.copy(self)
+        other.counting = True
+        return other
 
     def counts(self) -> dict[int, Place | External]:
         """The operand of what it counts."""

@@ -4,56 +4,109 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from intsim.formats import Format
+from intsim.kernels.packed.count import NOTHING
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.packed.accept import accept, input_image
+from intsim.plan.packed.count import BYTES, FOUND, HISTOGRAM, Count
 from intsim.plan.packed.fuse import Group, consumers, fuse
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.program import Program, Share
 from intsim.plan.packed.transfer import REFUSED, Enter, Leave, PackedQuantize
+from intsim.plan.stages import Wanted
 from intsim.ranges import Bounds
+from intsim.taps import Counted
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a program made: arrays and counts by value name; what was clipped, by the value of the layer that clips."""
+
+    arrays: Mapping[str, Array]
+    counted: Mapping[str, Counted]
+    clipped: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Part:
-    """A program, the values that it reads as arrays, and those that it makes, as arrays of that dtype."""
+    """A program, the values that it reads as arrays, and those that it makes, as arrays of that dtype.
+
+    counts: the ops that count, by value; clips: the value of the layer that clips -> the op that counts it.
+    """
 
     program: Program
     layers: tuple[Layer, ...]
     inputs: tuple[str, ...]
     made: Mapping[str, tuple[Image, np.dtype[Any]]]
+    counts: Mapping[str, tuple[Format, tuple[Count, ...]]]
+    clips: Mapping[str, PackedOp]
 
-    def compute(self, values: Mapping[str, Array], threads: int, share: Share) -> dict[str, Array]:
-        """The arrays that it makes, by value name. Errors: ValueError for reals that no format takes."""
+    def compute(self, values: Mapping[str, Array], threads: int, share: Share) -> Made:
+        """What it makes of the arrays that it reads. Errors: ValueError for reals that no format takes."""
         arrays = {name: np.ascontiguousarray(values[name]) for name in self.inputs}
         images = len(next(iter(arrays.values())))
         refused = {name + REFUSED: np.zeros(1, np.int64) for name in self._reals}
         results = {name: np.empty((images, *image.shape), dtype) for name, (image, dtype) in self.made.items()}
-        self.program.run({**arrays, **refused, **results}, images, threads, share)
+        clipped = {op.clipped: np.zeros(2, np.int64) for op in self.clips.values()}
+        counted = {}
+        for name, (_, ops) in self.counts.items():
+            for op in ops:
+                if op.histogram:
+                    counted[name + HISTOGRAM] = np.zeros((images if op.per_image else 1, BYTES), np.int64)
+                else:
+                    counted[name + FOUND] = np.array(NOTHING, np.int64)
+        self.program.run({**arrays, **refused, **results, **clipped, **counted}, images, threads, share)
         for name, count in refused.items():
             if count[0]:
                 raise ValueError(f"{name.removesuffix(REFUSED)!r} holds a NaN or an infinity, which has no code")
-        return results
+        return Made(
+            results,
+            {
+                name: _counted(format, ops[0].image, counted.get(name + HISTOGRAM), counted[name + FOUND], images)
+                for name, (format, ops) in self.counts.items()
+            },
+            {name: (int(clipped[op.clipped][0]), int(clipped[op.clipped][1])) for name, op in self.clips.items()},
+        )
 
-    @property
+    @cached_property
     def _reals(self) -> tuple[str, ...]:
         return tuple(op.layers[0].inputs[0] for op in self.program.ops if isinstance(op, PackedQuantize))
 
 
+def _counted(format: Format, image: Image, histogram: Array | None, found: Array, images: int) -> Counted:
+    """Counts by stored byte as counts by code."""
+    first = format.low + image.offset
+    counts = None if histogram is None else histogram[:, first : first + (1 << format.bits)]
+    least, greatest, zeros = (int(v) for v in found)
+    return Counted(counts, (least - image.offset, greatest - image.offset), zeros, images * image.elements)
+
+
 def choose_ops(
-    lowered: Lowered, layers: Sequence[Layer], bounds: Mapping[str, Bounds], isa: str, kept: Collection[str]
+    lowered: Lowered,
+    layers: Sequence[Layer],
+    bounds: Mapping[str, Bounds],
+    isa: str,
+    kept: Collection[str],
+    clipped: Collection[str] = (),
 ) -> list[tuple[Group, PackedOp | str]]:
-    """Each group of layers with its packed op, or with the reason why it has none."""
+    """Each group of layers with its packed op, or with the reason why it has none.
+
+    kept: values that must lie in memory. clipped: values of layers whose clipped results are counted.
+    """
     known: dict[str, Image] = {}
     found: list[tuple[Group, PackedOp | str]] = []
     for group in fuse(layers, kept):
         op = accept(lowered, bounds, group, known, isa)
+        if isinstance(op, PackedOp) and any(layer.outputs[0] in clipped for layer in group.layers):
+            op = op.counting_clipped() if op.clips else "it has no form that counts what is clipped"
         found.append((group, op))
         if isinstance(op, str):
             known.clear()  # behind a layer that runs by itself a new program begins
@@ -63,40 +116,46 @@ def choose_ops(
 
 
 def schedule(
-    lowered: Lowered, layers: Sequence[Layer], bounds: Mapping[str, Bounds], isa: str, kept: Collection[str]
+    lowered: Lowered, layers: Sequence[Layer], bounds: Mapping[str, Bounds], isa: str, wanted: Wanted
 ) -> list[Part | Layer]:
-    """The network as programs and single layers, in order; kept: values that come out of it as arrays."""
+    """The network as programs and single layers, in order."""
     readers = consumers(layers)
     result: list[Part | Layer] = []
-    run: list[PackedOp] = []
+    run: list[tuple[Group, PackedOp]] = []
 
     def close() -> None:
-        if any(not op.alias for op in run):
-            result.append(_part(lowered, run, readers, kept))
+        if any(not op.alias for _, op in run):
+            result.append(_part(lowered, run, readers, wanted, isa))
         else:
-            result.extend(layer for op in run for layer in op.layers)
+            result.extend(layer for group, _ in run for layer in group.layers)
         run.clear()
 
-    for group, op in choose_ops(lowered, layers, bounds, isa, kept):
+    for group, op in choose_ops(lowered, layers, bounds, isa, wanted.values, wanted.clipped):
         if isinstance(op, str):
             close()
             result.extend(group.layers)
         else:
-            run.append(op)
+            run.append((group, op))
     close()
     return result
 
 
 def _part(
-    lowered: Lowered, run: Sequence[PackedOp], readers: Mapping[str, Sequence[Layer]], kept: Collection[str]
+    lowered: Lowered,
+    run: Sequence[tuple[Group, PackedOp]],
+    readers: Mapping[str, Sequence[Layer]],
+    wanted: Wanted,
+    isa: str,
 ) -> Part:
-    inside = {layer.name for op in run for layer in op.layers}
-    made = {op.output for op in run}
+    layers = tuple(layer for group, _ in run for layer in group.layers)
+    inside = {layer.name for layer in layers}
+    made = {op.output for _, op in run}
     ops: list[PackedOp] = []
     inputs: list[str] = []
     results: dict[str, tuple[Image, np.dtype[Any]]] = {}
+    counts: dict[str, tuple[Format, tuple[Count, ...]]] = {}
     entered: set[str] = set()
-    for op in run:
+    for _, op in run:
         for name in op.inputs:
             if name not in made and name not in entered:
                 image = input_image(lowered, name)
@@ -107,11 +166,22 @@ def _part(
         if isinstance(op, PackedQuantize):
             inputs.append(op.layers[0].inputs[0])
         ops.append(op)
-        name = op.output
-        if name in kept or any(layer.name not in inside for layer in readers.get(name, ())):
+        name, format = op.output, lowered.values[op.output]
+        assert format is not None, "what is packed has a format"
+        if name in wanted.counted:
+            histogram, per_image = wanted.counted[name]
+            kinds = (True, False) if histogram else (False,)
+            own = tuple(Count(name, op.image, format.bits, kind, kind and per_image, isa) for kind in kinds)
+            ops.extend(own)
+            counts[name] = format, own
+        if name in wanted.arrays or any(layer.name not in inside for layer in readers.get(name, ())):
             ops.append(Leave(name, op.image))
-            format = lowered.values[name]
-            assert format is not None, "what is packed has a format"
             results[name] = op.image, np.dtype(np.int32) if op.image.wide else format.dtype
-    layers = tuple(layer for op in run for layer in op.layers)
-    return Part(Program(ops), layers, tuple(dict.fromkeys(inputs)), results)
+    clips = {
+        layer.outputs[0]: op
+        for group, op in run
+        if op.counting
+        for layer in group.layers
+        if layer.outputs[0] in wanted.clipped
+    }
+    return Part(Program(ops), layers, tuple(dict.fromkeys(inputs)), results, counts, clips)
