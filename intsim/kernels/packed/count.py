@@ -226,7 +226,8 @@ def stack(typing: Any, bytes: Any) -> Any:
     size = bytes.literal_value
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
-        memory = cgutils.alloca_once(b, ir.ArrayType(I8, size))
+        with b.goto_entry_block():
+            memory = b.alloca(I8, size=const(size))
         memory.align = 64
         return b.ptrtoint(memory, I64)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from intsim.kernels.packed.ir import (
     F32,
+    F64,
     I32,
     I64,
     Builder,
@@ -21,6 +22,7 @@ from intsim.kernels.packed.ir import (
     half_even,
     load,
     pointer,
+    real_const,
     splat,
     vector,
 )
@@ -77,11 +79,96 @@ def _float32(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
     return b.fmul(real, b.bitcast(vectors[0], real.type))
 
 
+def _wrap(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """(acc * multiplier + addend, modulo 2**32) >> shift, 0 <= shift <= 31."""
+    multiplier, addend, shift = vectors
+    return b.ashr(b.add(b.mul(acc, multiplier), addend), shift)
+
+
+def _multiplier(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """half_up(acc * multiplier / 2**shift), 0 <= shift <= 62, in 64 bits; saturated to 32."""
+    multiplier, shift = (_wide(b, v) for v in vectors)
+    return _saturated(b, b.ashr(b.add(b.mul(_wide(b, acc), multiplier), _half(b, shift)), shift))
+
+
+def _multiplier_ties(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """(p + half + always + (p < 0) * negative) >> shift with p = acc * multiplier, 0 <= shift <= 63; saturated to 32.
+
+    half = 2**(shift - 1), 0 where shift is 0. All in 64 bits.
+    """
+    multiplier, shift, always, negative = (_wide(b, v) for v in vectors)
+    product = b.mul(_wide(b, acc), multiplier)
+    terms = b.add(_half(b, shift), always)
+    below = b.and_(b.ashr(product, const(63, product.type)), negative)
+    return _saturated(b, b.ashr(b.add(b.add(product, terms), below), shift))
+
+
+def _doubled(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """half_away(half_up((acc << left, modulo 2**32) * multiplier / 2**31) / 2**right), 0 <= left, right <= 31.
+
+    In 64 bits, which saturate nothing: multiplier is not -2**31.
+    """
+    left, multiplier, right = vectors
+    product = b.mul(_wide(b, b.shl(acc, left)), _wide(b, multiplier))
+    high = b.ashr(b.add(product, const(1 << 30, product.type)), const(31, product.type))
+    right = _wide(b, right)
+    inexact = b.sext(b.icmp_signed("!=", right, const(0, right.type)), right.type)
+    below = b.and_(b.ashr(high, const(63, high.type)), inexact)
+    return b.trunc(b.ashr(b.add(b.add(high, _half(b, right)), below), right), acc.type)
+
+
+def _float64_half_even(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """half_even(float64(float64(acc) * multiplier) + zero): float32 multipliers, the zero point before the rounding."""
+    wide = vector(F64, acc.type.count)
+    multiplier = b.fpext(b.bitcast(vectors[0], vector(F32, acc.type.count)), wide)
+    shifted = b.fadd(b.fmul(b.sitofp(acc, wide), multiplier), b.sitofp(vectors[1], wide))
+    return b.fptosi(call(b, f"llvm.rint.v{acc.type.count}f64", wide, _within_int32(b, shifted)), acc.type)
+
+
+def _float64_half_away(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """half_away(float64(acc) * multiplier): float64 multipliers in two words, the lower first."""
+    wide, words = vector(F64, acc.type.count), vector(I64, acc.type.count)
+    low, high = b.zext(vectors[0], words), b.shl(b.zext(vectors[1], words), const(32, words))
+    product = _within_int32(b, b.fmul(b.sitofp(acc, wide), b.bitcast(b.or_(low, high), wide)))
+    whole = call(b, f"llvm.trunc.v{acc.type.count}f64", wide, product)
+    rest = b.fsub(product, whole)
+    up = b.zext(b.fcmp_ordered(">=", rest, real_const(0.5, wide)), acc.type)
+    down = b.zext(b.fcmp_ordered("<=", rest, real_const(-0.5, wide)), acc.type)
+    return b.sub(b.add(b.fptosi(whole, acc.type), up), down)
+
+
+def _wide(b: Builder, x: Value) -> Value:
+    """i64 lanes."""
+    return b.sext(x, vector(I64, x.type.count))
+
+
+def _half(b: Builder, shift: Value) -> Value:
+    """2**(shift - 1), 0 where shift is 0; shift: i64 lanes."""
+    return b.lshr(b.shl(const(1, shift.type), shift), const(1, shift.type))
+
+
+def _saturated(b: Builder, x: Value) -> Value:
+    """i32 lanes of i64 ones; no output code is farther away than these bounds."""
+    low, high = (const(v, x.type) for v in (-(1 << 31), (1 << 31) - 1))
+    return b.trunc(clamp(b, x, low, high), vector(I32, x.type.count))
+
+
+def _within_int32(b: Builder, x: Value) -> Value:
+    """f64 lanes clamped to what i32 ones can hold, or one less."""
+    return fclamp(b, x, real_const(1.0 - 2.0**31, x.type), real_const(2.0**31 - 2.0, x.type))
+
+
 EPILOGUES = (
     Epilogue("raw", 0, _raw, wide=True),
     Epilogue("shift", 1, _shift),
     Epilogue("ties", 4, _ties),
     Epilogue("float32", 1, _float32, real=True),
+    Epilogue("wrap", 3, _wrap),
+    Epilogue("multiplier", 2, _multiplier),
+    Epilogue("multiplier_ties", 4, _multiplier_ties),
+    Epilogue("doubled", 3, _doubled),
+    Epilogue("float64_half_even", 2, _float64_half_even),
+    Epilogue("float64_half_away", 2, _float64_half_away),
 )
 """By number: literal integers choose among them in compiled code."""
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-F32 = ir.FloatType()
+F32, F64 = ir.FloatType(), ir.DoubleType()
 
 Builder: TypeAlias = Any
 """llvmlite's IRBuilder."""
@@ -45,6 +45,11 @@ def const(value: int, type: Any = I64) -> Any:
     if isinstance(type, ir.VectorType):
         return ir.Constant(type, [value] * type.count)
     return ir.Constant(type, value)
+
+
+def real_const(value: float, type: Any) -> Any:
+    """A constant in every lane of a vector of floats."""
+    return ir.Constant(type, [value] * type.count)
 
 
 def pointer(b: Builder, address: Value, offset: Value | int = 0) -> Value:
