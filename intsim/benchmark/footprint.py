@@ -61,7 +61,8 @@ def measure(runtime: str, file: Path, target: str, threads: int, batch: int) -> 
 
 
 def _intsim(file: Path, target: str, threads: int, batch: int) -> float:
-    import numba  # noqa: F401  # what the engine loads at first use counts as imported
+    import numba  # noqa: F401  # what is loaded at first use counts as imported
+    import onnx  # noqa: F401
 
     from intsim.benchmark.calls import intsim_call, random_inputs
     from intsim.model import load

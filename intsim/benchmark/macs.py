@@ -15,23 +15,29 @@ Shape = Sequence[int | None]
 
 
 def count_macs(model: Model) -> int | None:
-    """Multiply-accumulates for one image; None where the file leaves a shape open that decides it.
+    """Multiply-accumulates for one image; None where the file leaves a shape open that decides it."""
+    layers = macs_by_layer(model)
+    return None if None in layers.values() else sum(n for n in layers.values() if n) // (model.batch or 1)
+
+
+def macs_by_layer(model: Model) -> dict[str, int | None]:
+    """The multiply-accumulates of each layer that has any, for one image or one fixed batch, by the layer's name.
 
     A convolution has output elements * input channels of a group * kernel elements, padding counted as any
     other; a matrix product has output elements * inner length. Adds, pools and requantizing count nothing.
     """
-    total = 0
     outputs = {accumulator: name for name, accumulator in model.lowered.accumulators.items()}
+    layers: dict[str, int | None] = {}
     for layer in model.lowered.layers:
         if layer.op not in MAC_LAYERS:
             continue
-        name = outputs.get(layer.outputs[0], layer.outputs[0])
-        output = model.graph.values.get(name)
+        output = model.graph.values.get(outputs.get(layer.outputs[0], layer.outputs[0]))
         terms = _terms(model, layer)
         if output is None or terms is None or None in output.shape[1:]:
-            return None
-        total += math.prod(length or 1 for length in output.shape) * terms
-    return total // (model.batch or 1)
+            layers[layer.name] = None
+        else:
+            layers[layer.name] = math.prod(length or 1 for length in output.shape) * terms
+    return layers
 
 
 def _terms(model: Model, layer: Layer) -> int | None:
