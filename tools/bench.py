@@ -228,7 +228,7 @@ def onnxruntime_on(file: Path, x: Array, threads: int) -> Call:
 
 
 def torch_on(case: Case, setting: Setting, x: Array) -> Call:
-    """A forward pass of PyTorch's eager fake-quant, of ONNX Runtime's best file; the weights are quantized beforehand."""
+    """A forward pass of PyTorch's eager fake-quant of ONNX Runtime's best file; its weights are quantized before."""
     graph = intsim.load(case.files[BEST]).graph
     twin, feeds = TorchTwin(graph, setting.threads), {graph.inputs[0]: x}
     return lambda: twin.forward(feeds)

@@ -3,54 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from intsim.lowering.lowered import CONVS, MAC_LAYERS, Layer
-
 if TYPE_CHECKING:
+    from intsim.graph import Node
     from intsim.model import Model
 
-Shape = Sequence[int | None]
+PRODUCTS = ("MatMul", "Gemm")
 
 
 def count_macs(model: Model) -> int | None:
     """Multiply-accumulates for one image; None where the file leaves a shape open that decides it."""
-    layers = macs_by_layer(model)
-    return None if None in layers.values() else sum(n for n in layers.values() if n) // (model.batch or 1)
+    nodes = macs_by_node(model)
+    return None if None in nodes.values() else sum(n for n in nodes.values() if n) // (model.batch or 1)
 
 
-def macs_by_layer(model: Model) -> dict[str, int | None]:
-    """The multiply-accumulates of each layer that has any, for one image or one fixed batch, by the layer's name.
+def macs_by_node(model: Model) -> dict[str, int | None]:
+    """The multiply-accumulates of each node that has any, for one image or one fixed batch, by the node's name.
 
     A convolution has output elements * input channels of a group * kernel elements, padding counted as any
-    other; a matrix product has output elements * inner length. Adds, pools and requantizing count nothing.
+    other; a matrix product has output elements * inner length. Adds, pools and requantizing count nothing, and it is
+    all the same whether the target adds up in integers or in float.
     """
-    outputs = {accumulator: name for name, accumulator in model.lowered.accumulators.items()}
-    layers: dict[str, int | None] = {}
-    for layer in model.lowered.layers:
-        if layer.op not in MAC_LAYERS:
-            continue
-        output = model.graph.values.get(outputs.get(layer.outputs[0], layer.outputs[0]))
-        terms = _terms(model, layer)
-        if output is None or terms is None or None in output.shape[1:]:
-            layers[layer.name] = None
-        else:
-            layers[layer.name] = math.prod(length or 1 for length in output.shape) * terms
-    return layers
+    return {n.name: _macs(model, n) for n in model.graph.nodes if n.op in ("Conv", *PRODUCTS)}
 
 
-def _terms(model: Model, layer: Layer) -> int | None:
-    """The products that are added up for one element of the layer's output."""
-    parameter = layer.parameters.get("w" if layer.op in CONVS else "b")
-    shape: Shape
-    if parameter is not None:
-        shape = parameter.shape
-    else:
-        weights = model.graph.values.get(layer.inputs[1])
-        if weights is None:
-            return None
-        shape = weights.shape
-    terms = shape[1:] if layer.op in CONVS else shape[-2:-1] or shape
-    known = [length for length in terms if length is not None]
-    return math.prod(known) if len(known) == len(terms) else None
+def _macs(model: Model, node: Node) -> int | None:
+    output, weights = (model.graph.values[name].shape for name in (node.outputs[0], node.inputs[1]))
+    terms = weights[1:] if node.op == "Conv" else weights[-2:-1] or weights
+    known = [length for length in (*output[1:], *terms) if length is not None]
+    if len(known) < len(output[1:]) + len(terms):
+        return None
+    return math.prod(known) * (output[0] or 1 if output else 1)
