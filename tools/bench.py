@@ -200,7 +200,9 @@ def timed(case: Case, setting: Setting) -> Iterator[Cell]:
         timings |= interleave({"reference": reference_on(case, x)}, os.sched_getaffinity(0), rounds=1)
     peak = None if work is None else work / timings[PEAK].best / 1e9
     for target in case.models:
-        yield cell(case, setting, target, timings, peak)
+        made = cell(case, setting, target, timings, peak)
+        say(f"  {target}: {_pair(made, 'intsim')} ms, ONNX Runtime {_pair(made, 'onnxruntime')}, {made['ratio']:.2f}x")
+        yield made
 
 
 def competitors(case: Case, setting: Setting, x: Array) -> tuple[dict[str, Call], int | None]:

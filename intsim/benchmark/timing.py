@@ -56,20 +56,22 @@ def interleave(
     A turn: wait until others leave the cores alone, for `patience` seconds at most; then call for `window` seconds,
     once at least. A turn in which other processes took more than a few percent of the cores is not counted, unless
     TRIES * rounds turns bring no quiet one. A first call, which compiles and warms up, is never counted.
-    progress: called with (turns taken, turns at most).
+    progress: called with (rounds done, rounds known to be needed).
     """
     for call in calls.values():
         call()
     turns = {name: _Turns() for name in calls}
     for number in range(TRIES * rounds):
         missing = [name for name in calls if len(turns[name].quiet) < rounds]
+        if not missing:
+            break
         for name in missing:
             wait_for_quiet(cores, patience)
             watch = Watch.begin(cores)
             seconds = _turn(calls[name], window)
             (turns[name].quiet if watch.quiet else turns[name].disturbed).append(seconds)
         if progress is not None:
-            progress(min(number + 1, rounds) if missing else rounds, rounds)
+            progress(number + 1, max(rounds, number + 1))
     return {name: turn.timing() for name, turn in turns.items()}
 
 
