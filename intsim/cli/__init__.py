@@ -27,6 +27,7 @@ COMMANDS = {
     "histogram": "Exact integer histograms of every layer.",
     "ranges": "Accumulator bits of every layer: declared, worst case, proved, observed.",
     "quantize": "Quantize a float ONNX model to power-of-two exponents.",
+    "bench": "Time a model, beside ONNX Runtime on the same file.",
 }
 """Command -> its line in the overview. The function `command` of intsim.cli.<name> is loaded when it is called."""
 

@@ -82,6 +82,23 @@ def ort_nodes(model: bytes | str | Path) -> list[OrtNode]:
     return list(OrtSession(model).nodes)
 
 
+def deployed_session(model: bytes | str | Path, *, threads: int) -> Any:
+    """The InferenceSession that a user gets: every optimization, no session entry set; for timing, not for codes.
+
+    ONNX Runtime then rewrites signed QDQ models into unsigned ones, which is quicker on x86.
+    Raises MissingDependency without onnxruntime, UnsupportedOp where ONNX Runtime refuses the model.
+    """
+    return _load(model if isinstance(model, bytes) else str(model), "ORT_ENABLE_ALL", threads, signed=False)
+
+
+def run_session(session: Any, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """The outputs of a session, in its order. Raises UnusableInput where ONNX Runtime refuses the feeds."""
+    try:
+        return list(session.run(None, dict(feeds)))
+    except _refusals() as refusal:
+        raise UnusableInput(f"onnxruntime refuses the input: {_first_line(refusal)}") from refusal
+
+
 def _optimize(source: bytes | str, path: Path, threads: int) -> onnx.ModelProto:
     import onnx
 
@@ -124,15 +141,19 @@ def _with_scalar_scales(source: bytes | str) -> bytes:
     return model.SerializeToString()
 
 
-def _load(model: bytes | str, level: str, threads: int, optimized: Path | None = None) -> Any:
-    """An InferenceSession on the CPU; with `optimized`, the graph it made of the model is written there."""
+def _load(model: bytes | str, level: str, threads: int, optimized: Path | None = None, *, signed: bool = True) -> Any:
+    """An InferenceSession on the CPU; with `optimized`, the graph it made of the model is written there.
+
+    signed: signed QDQ models stay signed.
+    """
     try:
         import onnxruntime
     except ImportError as missing:
         raise MissingDependency("onnxruntime is not installed: pip install intsim[ort]") from missing
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if signed:
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -45,25 +45,46 @@ class TorchTwin:
 
         feeds: graph input -> float32 reals, or codes where the input itself is coded.
         """
+        reals = self._walk(feeds)
+        results: dict[str, Array] = {}
+        for name, real in reals.items():
+            if name in self.constants:
+                continue
+            format = self.graph.format(name)
+            if format is None:
+                if name not in feeds:
+                    results[name] = real.numpy()
+            else:
+                results[name] = feeds[name] if name in feeds else codes_of(real, format)
+        return results
+
+    def forward(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The reals of the graph's outputs alone, as a forward pass of a fake-quantized network gives them."""
+        reals = self._walk(feeds, keep=False)
+        return {name: reals[name].numpy() for name in self.graph.outputs}
+
+    def _walk(self, feeds: Mapping[str, Array], keep: bool = True) -> dict[str, torch.Tensor]:
+        """The (fake-quantized) reals of every tensor in topological order; not keep: each only while it is needed."""
         torch, graph = self.torch, self.graph
         reals: dict[str, Any] = dict(self.constants)
-        results: dict[str, Array] = {}
         for name, x in feeds.items():
             format = graph.format(name)
             reals[name] = torch.from_numpy(np.array(x, np.float32) if format is None else format.real(x))
-            if format is not None:
-                results[name] = x
+        last = {name: node for node in graph.nodes for name in node.inputs}
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
             with torch.no_grad():
                 for node in graph.nodes:
-                    self._step(node, reals, results)
+                    self._step(node, reals)
+                    if not keep:
+                        for name in {n for n in node.inputs if n and last[n] is node} - {*graph.outputs}:
+                            del reals[name]
         finally:
             torch.set_num_threads(before)
-        return results
+        return reals
 
-    def _step(self, node: Node, reals: dict[str, torch.Tensor], results: dict[str, Array]) -> None:
+    def _step(self, node: Node, reals: dict[str, torch.Tensor]) -> None:
         operands = [reals[n] for n in node.inputs if n]
         format = self.graph.format(node.outputs[0])
         if node.op == "CodeClip" and format is not None:
@@ -75,11 +96,7 @@ class TorchTwin:
             made = self.ops[node.op](node.attributes, *operands)
         for output, real in zip(node.outputs, made if isinstance(made, (tuple, list)) else [made], strict=True):
             format = self.graph.format(output)
-            if format is None:
-                reals[output] = real
-                results[output] = real.numpy()
-            else:
-                reals[output], results[output] = fake_quantize(real, format)
+            reals[output] = real if format is None else fake_quantize(real, format)
 
 
 _BOUNDARY = frozenset({"QuantizeLinear", "DequantizeLinear", "Requantize", "Reinterpret", "CodeClip"})
@@ -95,8 +112,8 @@ def import_torch() -> Any:
     return torch
 
 
-def fake_quantize(real: torch.Tensor, format: Format) -> tuple[torch.Tensor, Array]:
-    """The fake-quantized reals and their codes, in the format's storage dtype."""
+def fake_quantize(real: torch.Tensor, format: Format) -> torch.Tensor:
+    """The fake-quantized reals."""
     torch = import_torch()
     if format.per_channel and format.axis is not None:
         scale = torch.from_numpy(format.scales)
@@ -106,11 +123,16 @@ def fake_quantize(real: torch.Tensor, format: Format) -> tuple[torch.Tensor, Arr
         fake = torch.fake_quantize_per_tensor_affine(
             real, format.scale[0], format.zero_point[0], format.low, format.high
         )
-    shape = [1] * real.ndim
+    return fake
+
+
+def codes_of(fake: torch.Tensor, format: Format) -> Array:
+    """The codes of fake-quantized reals, in the format's storage dtype."""
+    shape = [1] * fake.ndim
     if format.per_channel and format.axis is not None:
         shape[format.axis] = -1
     units = fake.numpy().astype(np.float64) / format.scales.astype(np.float64).reshape(shape)
-    return fake, (np.rint(units).astype(np.int64) + format.zero_points.reshape(shape)).astype(format.dtype)
+    return (np.rint(units).astype(np.int64) + format.zero_points.reshape(shape)).astype(format.dtype)
 
 
 def _ops(torch: Any) -> Mapping[str, Callable[..., Any]]:

@@ -107,7 +107,9 @@ def test_the_same_input_twice(cli: Cli, files: Files) -> None:
         (".", "is not a file"),
     ],
 )
-@pytest.mark.parametrize("command", ["inspect", "ranges", "run", "compare", "explain", "histogram", "quantize"])
+@pytest.mark.parametrize(
+    "command", ["inspect", "ranges", "run", "compare", "explain", "histogram", "quantize", "bench"]
+)
 def test_models(cli: Cli, files: Files, broken: Path, command: str, file: str, part: str) -> None:
     options = {
         "run": ["--input", files.reals, "--output", "out"],

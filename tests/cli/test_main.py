@@ -19,7 +19,17 @@ def test_the_overview(cli: Cli) -> None:
         done = cli(*arguments)
         assert (done.code, done.err) == (0, "")
         assert all(f"\n  {command} " in done.out for command in COMMANDS)
-    assert list(COMMANDS) == ["demo", "inspect", "run", "compare", "explain", "histogram", "ranges", "quantize"]
+    assert list(COMMANDS) == [
+        "demo",
+        "inspect",
+        "run",
+        "compare",
+        "explain",
+        "histogram",
+        "ranges",
+        "quantize",
+        "bench",
+    ]
 
 
 def test_the_version(cli: Cli) -> None:

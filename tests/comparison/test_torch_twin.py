@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import intsim
-from intsim.comparison.torch_twin import TorchTwin, fake_quantize
+from intsim.comparison.torch_twin import TorchTwin, codes_of, fake_quantize
 from intsim.errors import MissingDependency, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
@@ -58,7 +58,8 @@ def test_every_op_gives_the_codes_of_the_file_run_as_it_is_written(name: str) ->
 def test_fake_quantize_is_pytorchs_own() -> None:
     real = torch.linspace(-9, 9, 1001)
     format = Format(8, False, scale=(0.05,), zero_point=(100,))
-    fake, codes = fake_quantize(real, format)
+    fake = fake_quantize(real, format)
+    codes = codes_of(fake, format)
     expected = torch.fake_quantize_per_tensor_affine(real, 0.05, 100, 0, 255)
     assert torch.equal(fake, expected)
     assert codes.dtype == np.uint8
@@ -68,12 +69,24 @@ def test_fake_quantize_is_pytorchs_own() -> None:
 def test_fake_quantize_per_channel() -> None:
     real = torch.linspace(-3, 3, 60).reshape(2, 3, 10)
     format = Format(4, scale=(0.5, 0.25, 0.125), zero_point=(0, 1, -2), axis=1)
-    fake, codes = fake_quantize(real, format)
+    fake = fake_quantize(real, format)
+    codes = codes_of(fake, format)
     for channel in range(3):
         scale, zero = format.scale[channel], format.zero_point[channel]
         one = torch.fake_quantize_per_tensor_affine(real[:, channel], scale, zero, -8, 7)
         assert torch.equal(fake[:, channel], one)
     np.testing.assert_array_equal(format.real(codes), fake.numpy())
+
+
+def test_forward_gives_the_reals_of_the_outputs_alone() -> None:
+    model, feeds = classifier(), {"x": stimulus()}
+    twin = TorchTwin(model.graph)
+    made, tensors = twin.forward(feeds), twin.run(feeds)
+    assert tuple(made) == model.graph.outputs
+    for name, real in made.items():
+        format = model.graph.format(name)
+        expected = tensors[name] if format is None else format.real(tensors[name])
+        np.testing.assert_array_equal(real, expected, strict=True)
 
 
 def test_an_op_without_a_pytorch_form_is_named() -> None:
