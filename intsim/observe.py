@@ -62,7 +62,7 @@ class Observer:
 
     @property
     def counted(self) -> Mapping[str, tuple[bool, bool]]:
-        """The values of which counts will do, each with whether it takes a histogram, and whether one for each image."""
+        """The values of which counts will do; whether each takes a histogram, and whether one for each image."""
         found = {}
         for name, collector in self._collectors.items():
             kinds = collector.specs

@@ -226,16 +226,14 @@ def accept_mac(
     if weights.size and not (weights.min() >= -128 and weights.max() <= 127):
         return "its weights without their zero points have more than 8 bits"
     x_zero = int(p["a_zero" if layer.op == "matmul" else "x_zero"]) + source.offset
-    if source.few and groups > 1:
-        return "its groups have too few channels"
     outputs = len(weights)
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
     whole = layer.op == "matmul"
-    if is_depthwise(weights, groups):
+    if is_depthwise(weights, groups) and not source.few:
         return PackedDepthwise(group, image, weights[:, 0], start, requantized, geometry, isa)
-    if merged(groups, outputs, weights.shape[1], source.channels) > WASTE and groups > WASTE:
+    if not source.few and merged(groups, outputs, weights.shape[1], source.channels) > WASTE:
         return f"its {groups} groups have too few channels"
     return PackedConv(
         group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, isa, whole
