@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,7 +237,8 @@ def _emit(
             counted = count_clipped(b, last, result, scalars, wanted, counted)
         place = b.add(out, b.mul(x, out_pixel))
         target = b.select(whole, place, spare)
-        store_results(b, v, last, results, scalars, _places(b, target, v.lanes, vectors))
+        places = [b.add(target, const(n * v.lanes)) for n in range(vectors)]
+        store_results(b, v, last, results, scalars, places, joined=True)
         with b.if_then(b.not_(whole)):
             cgutils.raw_memcpy(b, b.inttoptr(place, cgutils.voidptr_t), b.inttoptr(spare, cgutils.voidptr_t), rest, 1)
         return counted
@@ -245,7 +246,3 @@ def _emit(
     counted = loop(b, across, [const(0, lanes)] * (2 * count), each_pixel)
     if count:
         add_counts(b, column(COUNTS), *counted)
-
-
-def _places(b: Builder, first: Value, lanes: int, vectors: int) -> Sequence[Value]:
-    return [b.add(first, const(n * lanes)) for n in range(vectors)]

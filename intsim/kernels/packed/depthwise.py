@@ -237,7 +237,7 @@ def lines(
     if not all(isinstance(x, types.IntegerLiteral) for x in literals):
         return None
     numbers = [x.literal_value for x in literals]
-    shape = tuple(numbers[:6])
+    shape = numbers[:2], numbers[2:4], numbers[4:6]
     variant = EPILOGUES[numbers[6]], VECTORS[numbers[7]], bool(numbers[8])
     signature = types.void(*literals, *[types.int64] * 11)
 
@@ -250,17 +250,15 @@ def lines(
 
 def _emit_lines(
     b: Builder,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    rows: int,
-    columns: int,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    at_once: Sequence[int],
     epilogue: Epilogue,
     v: Vectors,
     count: bool,
     args: tuple[Value, ...],
 ) -> None:
+    (kernel_h, kernel_w), (stride_h, stride_w), (rows, columns) = kernel, strides, at_once
     row, source, in_line, in_pixel, width, weights, parameters, out, out_line, out_pixel, skip = args
     lanes = vector(I32, v.lanes)
     pieces = _pieces(kernel_w, stride_w, columns)
@@ -377,16 +375,16 @@ def interleave(b: Builder, v: Vectors, places: Sequence[Value | None]) -> tuple[
     """The operands of `dot` for four pixels' bytes at these places, lane by lane; None: a tap whose weight is 0."""
     codes = vector(I8, v.lanes)
     pixels = [ir.Constant(codes, ir.Undefined) if place is None else load(b, place, codes) for place in places]
-    pairs = [_shuffle(b, *pixels[i : i + 2], range(2 * v.lanes)) for i in (0, 2)]
+    pairs = [_shuffle(b, pixels[i : i + 2], range(2 * v.lanes)) for i in (0, 2)]
     if v.vnni:
-        return (_shuffle(b, *pairs, [lane + j * v.lanes for lane in range(v.lanes) for j in range(4)]),)
+        return (_shuffle(b, pairs, [lane + j * v.lanes for lane in range(v.lanes) for j in range(4)]),)
     order = [lane + j * v.lanes for lane in range(v.lanes) for j in range(2)]
-    return tuple(b.zext(_shuffle(b, pair, pair, order), vector(I16, 2 * v.lanes)) for pair in pairs)
+    return tuple(b.zext(_shuffle(b, (pair, pair), order), vector(I16, 2 * v.lanes)) for pair in pairs)
 
 
-def _shuffle(b: Builder, x: Value, y: Value, order: Iterable[int]) -> Value:
+def _shuffle(b: Builder, pair: Sequence[Value], order: Iterable[int]) -> Value:
     lanes = list(order)
-    return b.shuffle_vector(x, y, ir.Constant(vector(I32, len(lanes)), lanes))
+    return b.shuffle_vector(*pair, ir.Constant(vector(I32, len(lanes)), lanes))
 
 
 def _parameters(b: Builder, epilogue: Epilogue, v: Vectors, parameters: Value) -> tuple[Value, list[Value]]:

@@ -180,7 +180,7 @@ def _emit(
                     wanted = b.sext(load(b, b.add(mask_run, first), vector(I8, v.lanes), i * v.lanes), lanes)
                     counted = count_clipped(b, epilogue, results[-1], scalars, wanted, counted)
             places = [b.add(target, const(i * v.lanes * epilogue.bytes)) for i in range(vectors)]
-            store_results(b, v, epilogue, results, scalars, places)
+            store_results(b, v, epilogue, results, scalars, places, joined=True)
             with b.if_then(b.not_(whole), likely=False):
                 size = b.mul(rest, const(epilogue.bytes))
                 cgutils.raw_memcpy(b, b.inttoptr(out, cgutils.voidptr_t), b.inttoptr(spare, cgutils.voidptr_t), size, 1)

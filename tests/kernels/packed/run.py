@@ -80,7 +80,7 @@ def bits(value: float) -> int:
 
 
 def make_row(columns: dict[int, int | npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
-    """int64[COLUMNS] of a row; an array stands for its address."""
+    """int64[COLUMNS] of a row; an array stands for its address, and must outlive the row."""
     row = np.zeros(COLUMNS, np.int64)
     for column, value in columns.items():
         row[column] = value.ctypes.data if isinstance(value, np.ndarray) else value

@@ -55,18 +55,17 @@ class Pool:
     def __init__(self, shape: tuple[int, int, int], geometry: dict[str, Any]) -> None:
         self.x = RNG.integers(-128, 128, shape)
         self.geometry, self.shape = geometry, shape
-        self.layout = windows(
-            shape[1:],
-            *(geometry[k] for k in ("kernel", "strides", "dilations", "pads")),
-            geometry.get("ceil_mode", False),
-        )
+        names = ("kernel", "strides", "dilations", "pads")
+        kernel, strides, dilations, pads = (geometry[name] for name in names)
+        self.layout = windows(shape[1:], kernel, strides, dilations, pads, geometry.get("ceil_mode", False))
         self.inside = self.layout.counts(False)
 
     def __call__(
         self, isa: int, mean: int, words: Array, classes: Array | None, row: dict[int, Any], count: bool = False
     ) -> Array:
         """The stored bytes. words: int64[classes, n]; classes: the index for each output pixel."""
-        out = Buffer((self.shape[0], *self.layout.output), (1, 0, 0, 1))
+        height, width = self.layout.output
+        out = Buffer((self.shape[0], height, width), (1, 0, 0, 1))
         buffer = Buffer(self.shape, (0, 1, 2, 0)).fill(self.x + 128)
         sizes = buffer.line, buffer.pixel
         first, taps = zip(*(self.axis(axis, sizes[axis]) for axis in (0, 1)), strict=True)
@@ -77,7 +76,7 @@ class Pool:
         mask[: self.shape[0]] = 255
         words = np.ascontiguousarray(words, np.int64)
         places = 0 if classes is None else np.ascontiguousarray(classes * words.strides[0], np.int64)
-        columns = {
+        columns: dict[int, Any] = {
             IN: buffer.address,
             ROW_FIRST: first[0],
             ROW_TAPS: taps[0],
@@ -87,7 +86,7 @@ class Pool:
             TAP_PIXEL: self.geometry["dilations"][1] * buffer.pixel,
             OUT_LINE: out.line,
             OUT_PIXEL: out.pixel,
-            WIDTH: self.layout.output[1],
+            WIDTH: width,
             BYTES: out.channels,
             BLOCKS: blocks,
             WORDS: words,
@@ -95,7 +94,7 @@ class Pool:
             MASK: mask,
             **row,
         }
-        return run(make(mean, vectors, isa, int(count)), columns, self.layout.output[0] * blocks, out)
+        return run(make(mean, vectors, isa, int(count)), columns, height * blocks, out)
 
     def axis(self, axis: int, size: int) -> tuple[Array, Array]:
         """Bytes to the first tap inside of each window, and how many are inside."""
@@ -168,7 +167,7 @@ def test_global_means_and_counts(number: int, channels: int) -> None:
     x_scale, scale = np.float32(0.91), np.float32(0.0437)
     m = x_scale / (scale * np.float32(40))
     counts = np.zeros(2, np.int64)
-    row = {LOW: bits(-128.0 - 7), HIGH: bits(127.0 - 7), OFFSET: 128 + 7}
+    row: dict[int, Any] = {LOW: bits(-128.0 - 7), HIGH: bits(127.0 - 7), OFFSET: 128 + 7}
     row |= {COUNTS: counts, CLIP_LOW: bits(-128.0 - 7), CLIP_HIGH: bits(127.0 - 7)}
     assert average_pool.fits_sum(40) and not average_pool.fits_sum(1 << 23)
     words = np.array([[-40 * 131, bits(float(m))]])
@@ -182,7 +181,7 @@ def test_global_means_and_counts(number: int, channels: int) -> None:
 
 @each_isa
 def test_shift_through_the_sum(number: int) -> None:
-    geometry = {"kernel": (4, 2), "strides": (4, 2), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
+    geometry: dict[str, Any] = {"kernel": (4, 2), "strides": (4, 2), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
     pool = Pool((16, 8, 8), geometry)
     words = np.array([[-8 * 131 + 4, 3]])
     got = pool(number, THROUGH + epilogues.NUMBERS["shift"], words, None, {LOW: -128, HIGH: 127, OFFSET: 128})

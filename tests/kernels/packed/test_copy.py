@@ -42,7 +42,8 @@ def test_concat(number: int, channels: tuple[int, ...], backwards: bool) -> None
     buffers = [Buffer(x.shape, (0, 1, 1, 1)).fill(x + 128) for x in xs]
     firsts = np.cumsum([0, *channels])
     for i in reversed(range(len(xs))) if backwards else range(len(xs)):
-        row = make_row(columns(buffers[i], out, np.arange(3), np.arange(5)) | {OUT: out.address + int(firsts[i])})
+        addressed = columns(buffers[i], out, np.arange(3), np.arange(5))  # keeps the arrays that the row points to
+        row = make_row(addressed | {OUT: out.address + int(firsts[i])})
         assert make(copy.width_for(channels[i])).ctypes(row.ctypes.data, 0, 3) == 0
     np.testing.assert_array_equal(out.codes(), expected + 128)
 

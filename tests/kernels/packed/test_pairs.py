@@ -28,10 +28,10 @@ from intsim.kernels.packed.pairs import (
     ZERO_A,
     ZERO_B,
 )
-from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, COUNTS, HIGH, IN, IN2, LOW, OFFSET
+from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, COUNTS, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.kernels.rounding import RULES, shift_terms
 from intsim.spec.fma import fma
-from tests.kernels.packed.run import Buffer, bits, each_isa, run
+from tests.kernels.packed.run import Buffer, bits, each_isa, make_row, run
 
 Array = npt.NDArray[Any]
 CODES = np.arange(-128, 128)
@@ -143,7 +143,13 @@ def test_add_float32(number: int, a_ratio: float, b_ratio: float, zero: int) -> 
     ratio, other = np.float32(a_ratio), np.float32(b_ratio)
     start = np.float32(zero) - fma(np.asarray(ratio), np.asarray(np.float32(11)), np.asarray(other * np.float32(-90)))
     assert add_float32.fits(float(ratio), float(other), float(start))
-    row = {ZERO_A: 128, ZERO_B: 128, FACTOR_A: bits(ratio), FACTOR_B: bits(other), START: bits(float(start))}
+    row = {
+        ZERO_A: 128,
+        ZERO_B: 128,
+        FACTOR_A: bits(float(ratio)),
+        FACTOR_B: bits(float(other)),
+        START: bits(float(start)),
+    }
     row |= {LOW: bits(-10.0), HIGH: bits(127.0), OFFSET: 128}
     expected = spec.add_float32(
         ALL_A, ALL_B, a_ratio=ratio, b_ratio=other, a_zero=11, b_zero=-90, zero_point=zero, bits=8, signed=True
@@ -157,7 +163,7 @@ def test_add_float32(number: int, a_ratio: float, b_ratio: float, zero: int) -> 
 def test_mul_float32(number: int, value: float, zero: int) -> None:
     ratio = np.float32(value)
     assert mul_float32.fits(float(ratio), zero)
-    row = {ZERO_A: 128 + 3, ZERO_B: 128 - 50, FACTOR_A: bits(ratio), START: bits(zero)}
+    row = {ZERO_A: 128 + 3, ZERO_B: 128 - 50, FACTOR_A: bits(float(ratio)), START: bits(zero)}
     row |= {LOW: bits(-128.0), HIGH: bits(127.0), OFFSET: 128}
     parameters: dict[str, Any] = {"ratio": ratio, "a_zero": 3, "b_zero": -50, "zero_point": zero}
     expected = spec.mul_float32(ALL_A, ALL_B, **parameters, bits=8, signed=True)
@@ -177,3 +183,15 @@ def test_mul_float32_of_one_pixel(number: int, channels: int, vectors: int) -> N
     np.testing.assert_array_equal(got, expected + 128)
     exact = np.rint(a * b / 64)
     assert (counts == 3 * np.array([(exact < -100).sum(), (exact > 90).sum()])).all() and counts.all()
+
+
+@each_isa
+def test_add_in_place(number: int) -> None:
+    a, b = np.random.default_rng(5).integers(-128, 128, (2, 20, 3, 7))
+    left, right = Buffer(a.shape).fill(a + 128), Buffer(a.shape).fill(b + 128)
+    line = 7 * left.pixel
+    columns = {IN: left.address, IN2: right.address, OUT: left.address, LINE: line, LINE2: line, OUT_LINE: line}
+    row = make_row(columns | {RUNS: 1, RUN: line, START: -256, LOW: -128, HIGH: 127, OFFSET: 128})
+    op = makers["add"](0, epilogues.NUMBERS["shift"], number, 0, 4)
+    assert op.ctypes(row.ctypes.data, 0, 3) == 0
+    np.testing.assert_array_equal(left.codes(), np.clip(a + b, -128, 127) + 128)
