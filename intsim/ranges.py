@@ -342,7 +342,7 @@ def _conv_terms(
     windows = []
     for window in product(*taps):
         inside = np.zeros(low.shape[2:], np.bool_)
-        inside[np.ix_(*map(np.array, window))] = True
+        inside[np.ix_(*window)] = True
         ends = (low, high) if inside.all() else (np.where(inside, low, pad_low), np.where(inside, high, pad_high))
         windows.append(tuple(_in_mac_order(end, summation) for end in ends))
     return _Terms([(a, b) for a, b in windows], len(low), int(np.prod(low.shape[2:])))

@@ -11,12 +11,14 @@ from intsim.plan.packed.alias import accept_alias
 from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
 from intsim.plan.packed.average_pool import accept_average_pool
 from intsim.plan.packed.conv import accept_mac
+from intsim.plan.packed.copy import accept_resize
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, Image, image_of
 from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.pairs import OPS as PAIRS
 from intsim.plan.packed.pairs import accept_pair
+from intsim.plan.packed.table import accept_table
 from intsim.plan.packed.transfer import accept_quantize
 from intsim.ranges import Bounds
 
@@ -57,6 +59,10 @@ def _accept(
         return accept_average_pool(group, sources[0], image, isa)
     if head.op == "max_pool":
         return accept_max_pool(head, sources[0], image, isa)
+    if head.op in ("table", "clip") and len(group.layers) == 1:
+        return accept_table(group, sources[0], image)
+    if head.op == "resize_nearest" and len(group.layers) == 1:
+        return accept_resize(head, sources[0], image)
     if head.op in PAIRS and len(sources) == 2:
         return accept_pair(group, (sources[0], sources[1]), image, isa)
     if head.op in ALIASES and len(group.layers) == 1:

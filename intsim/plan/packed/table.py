@@ -1,0 +1,79 @@
+"""Functions of one code, as 256 stored bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels.packed import table as kernel
+from intsim.kernels.packed.rows import IN, OUT
+from intsim.lowering.lowered import Layer
+from intsim.plan.packed.fuse import Group
+from intsim.plan.packed.image import Image
+from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+
+Array = np.ndarray[Any, Any]
+
+BYTES = 256
+
+
+class PackedTable(PackedOp):
+    """A table look-up of every byte; by channel where there are as many tables."""
+
+    def __init__(self, group: Group, image: Image, entries: Array) -> None:
+        """entries: stored bytes by stored byte, u8[256] or u8[bytes of a pixel, 256]."""
+        self.layers = group.layers
+        self.inputs, self.output, self.image = group.layers[0].inputs[:1], group.output, image
+        self._entries = aligned_copy(entries)
+        self._channels = len(entries) if entries.ndim == 2 else 0
+        vbmi = kernel.has_vbmi() and not self._channels
+        self.kernel = f"{group.layers[0].op}_u8_u8{'_avx512vbmi' if vbmi else ''}"
+        self.reason = "256 entries" + (" a channel" if self._channels else "")
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        source, place, image = places[self.inputs[0]], places[self.output], self.image
+        run, lines = image.width * image.pixel, image.height
+        if not (source.padding.any or place.padding.any):
+            run, lines = run * lines, 1
+        columns = {
+            kernel.LINE: source.line,
+            kernel.OUT_LINE: place.line,
+            kernel.BYTES: run,
+            kernel.TABLE: self._entries.ctypes.data,
+            kernel.CHANNELS: self._channels,
+        }
+        function = kernel.make(int(kernel.has_vbmi()), int(self._channels > 0))
+        return Row(function, lines, columns, {IN: source, OUT: place})
+
+
+def accept_table(group: Group, source: Image, image: Image) -> PackedTable | str:
+    """The packed op of a table look-up or a clamp; in words why there is none."""
+    layer = group.layers[0]
+    if (source.channels, source.height, source.width) != (image.channels, image.height, image.width) or source.few:
+        return "its input has few channels"
+    entries = _clamp(layer, image) if layer.op == "clip" else _table(layer, source, image)
+    return entries if isinstance(entries, str) else PackedTable(group, image, entries)
+
+
+def _clamp(layer: Layer, image: Image) -> Array:
+    low, high = (int(layer.parameters[key]) + image.offset for key in ("low", "high"))
+    return np.clip(np.arange(BYTES), low, high).astype(np.uint8)
+
+
+def _table(layer: Layer, source: Image, image: Image) -> Array | str:
+    p = layer.parameters
+    codes, first = np.asarray(p["table"], np.int64), int(p["low"]) + source.offset
+    if not 0 <= first <= first + codes.shape[-1] <= BYTES:
+        return "its table has more entries than a byte has values"
+    if codes.ndim == 2 and int(p.get("axis", 1)) != 1:
+        return "its tables differ along another axis than the channels"
+    stored = (codes + image.offset).astype(np.uint8)
+    if codes.ndim == 1:
+        entries = np.zeros(BYTES, np.uint8)
+        entries[first : first + len(codes)] = stored
+        return entries
+    by_channel = np.zeros((image.pixel, BYTES), np.uint8)
+    by_channel[: len(codes), first : first + codes.shape[1]] = stored
+    return by_channel
