@@ -11,7 +11,7 @@ from intsim.plan.packed.alias import accept_alias
 from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
 from intsim.plan.packed.average_pool import accept_average_pool
 from intsim.plan.packed.conv import accept_mac
-from intsim.plan.packed.copy import accept_resize
+from intsim.plan.packed.copy import accept_concat, accept_resize
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, Image, image_of
 from intsim.plan.packed.max_pool import accept_max_pool
@@ -61,6 +61,8 @@ def _accept(
         return accept_max_pool(head, sources[0], image, isa)
     if head.op in ("table", "clip") and len(group.layers) == 1:
         return accept_table(group, sources[0], image)
+    if head.op == "concat" and len(group.layers) == 1:
+        return accept_concat(head, sources, image)
     if head.op == "resize_nearest" and len(group.layers) == 1:
         return accept_resize(head, sources[0], image)
     if head.op in PAIRS and len(sources) == 2:
@@ -83,7 +85,24 @@ def as_input(image: Image) -> Image:
 
 def default_image(lowered: Lowered, name: str) -> Image | str:
     """The Image of a value that is made; in words why it has none."""
-    value = lowered.graph.values.get(name.partition("#")[0])
-    if value is None or name in lowered.graph.constants:
-        return "it is no activation"
-    return image_of(value.shape, lowered.values.get(name), wide=name in lowered.accumulators.values())
+    shape = None if name in lowered.graph.constants else shape_of(lowered, name)
+    if shape is None:
+        return "it is no activation of a known shape"
+    return image_of(shape, lowered.values.get(name), wide=name in lowered.accumulators.values())
+
+
+OF_THE_TENSOR = ("accumulator", "unclamped")
+"""Steps on the way to a tensor, behind its name and `#`, that have its shape."""
+
+ELEMENTWISE = frozenset({"clip", "copy", "requantize", "table"})
+"""Layers whose result has the shape of their operand."""
+
+
+def shape_of(lowered: Lowered, name: str) -> tuple[int | None, ...] | None:
+    """The shape of a value, None where it is not known: the graph's, or that of what a step inside a tensor reads."""
+    tensor, _, step = name.partition("#")
+    if not step or step in OF_THE_TENSOR:
+        value = lowered.graph.values.get(tensor)
+        return None if value is None else value.shape
+    layer = lowered.producer(name)
+    return shape_of(lowered, layer.inputs[0]) if layer is not None and layer.op in ELEMENTWISE else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,64 @@ class PackedResize(PackedOp):
         }
         function = kernel.make(kernel.width_for(image.channels))
         return Row(function, image.height, columns, {IN: source, OUT: place}, keep)
+
+
+class PackedConcat(PackedOp):
+    """Images side by side along their channels."""
+
+    def __init__(self, layer: Layer, sources: Sequence[Image], image: Image) -> None:
+        self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
+        self._sources = tuple(sources)
+        self.kernel = f"{layer.op}_u8_u8"
+        self.reason = "channels copied side by side"
+
+    def parts(self) -> Sequence[PackedOp]:
+        firsts = accumulate((s.channels for s in self._sources), initial=0)
+        return tuple(
+            _Channels(self, name, source, first)
+            for name, source, first in zip(self.inputs, self._sources, firsts, strict=False)
+        )
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        raise AssertionError("its parts have rows")
+
+
+class _Channels(PackedOp):
+    """One image of a concatenation, from channel `first` of the output on."""
+
+    def __init__(self, whole: PackedConcat, name: str, source: Image, first: int) -> None:
+        self.layers, self.inputs, self.output, self.image = whole.layers, (name,), whole.output, whole.image
+        self._source, self._first = source, first
+        self.kernel, self.reason = whole.kernel, whole.reason
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        source, place, image = places[self.inputs[0]], places[self.output], self.image
+        keep = [
+            np.arange(image.height, dtype=np.int64) * source.line,
+            np.arange(image.width, dtype=np.int64) * source.image.pixel,
+        ]
+        columns = {
+            kernel.ROW_OFFSETS: keep[0].ctypes.data,
+            kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
+            kernel.BYTES: self._source.channels,
+            kernel.OUT_LINE: place.line,
+            kernel.OUT_PIXEL: image.pixel,
+            kernel.WIDTH: image.width,
+        }
+        target = replace(place, channel=self._first)
+        function = kernel.make(kernel.width_for(self._source.channels))
+        return Row(function, image.height, columns, {IN: source, OUT: target}, keep)
+
+
+def accept_concat(layer: Layer, sources: Sequence[Image], image: Image) -> PackedConcat | str:
+    """The packed op of a concatenation of channels; in words why there is none."""
+    if int(layer.parameters["axis"]) % (len(image.shape) + 1) != 1:
+        return "it concatenates along another axis than the channels"
+    if not all(s.canonical for s in (*sources, image)):
+        return "its input is another shape of an image"
+    if any((s.height, s.width, s.offset) != (image.height, image.width, image.offset) for s in sources):
+        return "its formats differ"
+    return PackedConcat(layer, sources, image)
 
 
 def accept_resize(layer: Layer, source: Image, image: Image) -> PackedResize | str:

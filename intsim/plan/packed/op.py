@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -27,7 +27,8 @@ LINE = 64
 class Place:
     """Where an image lies in a workspace: `first` is the offset of its first pixel, behind the padding around it.
 
-    arena: the number of the arena; stride: bytes from one image to the next, 0 where there is one at a time.
+    arena: the number of the arena; stride: bytes from one image to the next, 0 where there is one at a time. channel:
+    the first channel that is meant.
     """
 
     image: Image
@@ -35,6 +36,7 @@ class Place:
     arena: int
     offset: int
     stride: int = 0
+    channel: int = 0
 
     @property
     def line(self) -> int:
@@ -44,7 +46,7 @@ class Place:
     @property
     def first(self) -> int:
         """The offset of the first pixel."""
-        return self.offset + self.padding.top * self.line + self.padding.left * self.image.pixel
+        return self.offset + self.padding.top * self.line + self.padding.left * self.image.pixel + self.channel
 
     @property
     def bytes(self) -> int:
@@ -103,6 +105,10 @@ class PackedOp(ABC):
     def padding(self, source: str) -> Padding:
         """The padding that it reads around an input."""
         return Padding()
+
+    def parts(self) -> Sequence[PackedOp]:
+        """The ops that carry it out one after the other, all with its output."""
+        return (self,)
 
     @property
     def clipped(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from intsim.kernels.fma import fma
 from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.ir import NUMBERS as ISAS
+from intsim.kernels.packed.ir import VECTORS as LANES
 from intsim.kernels.packed.requantizers import Requantized, format_limits
 from intsim.kernels.packed.requantizers import requantize as shifted
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
@@ -28,15 +30,15 @@ VECTORS = 4
 
 @dataclass(frozen=True)
 class Pair:
-    """How an op combines stored bytes: its cfunc, and its columns but for the walk's."""
+    """How an op combines stored bytes: make(isa, count, vectors) is its cfunc; its columns but for the walk's."""
 
-    make: Callable[[str, int], Any]
+    make: Callable[[int, int, int], Any]
     columns: Mapping[int, int]
     kind: str
 
 
 class PackedPair(PackedOp):
-    """An op on two packed images of equal geometry."""
+    """An op on two packed images of equal geometry, or on one and a pixel for all of it."""
 
     clips = True
 
@@ -45,13 +47,14 @@ class PackedPair(PackedOp):
         self.inputs, self.output, self.image = group.layers[0].inputs, group.output, image
         self._pair, self._isa = pair, isa
         self.kernel = f"{group.layers[0].op}_u8_u8__{pair.kind}_{isa}"
-        self.reason = "both operands lie alike"
+        self.reason = "bytes of both operands side by side"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         first, second, place = (places[name] for name in (*self.inputs, self.output))
         image = self.image
-        run, lines = image.width * image.pixel, image.height
-        if not any(p.padding.any for p in (first, second, place)):
+        run, lines, vectors = image.width * image.pixel, image.height, VECTORS
+        pixel = (second.image.height, second.image.width) != (image.height, image.width)
+        if not (pixel or any(p.padding.any for p in (first, second, place))):
             run, lines = run * lines, 1
         columns = {
             **self._pair.columns,
@@ -61,20 +64,32 @@ class PackedPair(PackedOp):
             pairs.RUNS: 1,
             pairs.RUN: run,
         }
+        if pixel:
+            vectors = VECTORS if image.pixel % (VECTORS * LANES[ISAS[self._isa]].lanes) == 0 else 1
+            columns |= {
+                pairs.LINE2: 0,
+                pairs.RUNS: image.width,
+                pairs.RUN: image.pixel,
+                pairs.STEP: image.pixel,
+                pairs.STEP2: 0,
+                pairs.OUT_STEP: image.pixel,
+            }
         keep = []
         if self.counting:
-            mask = aligned(run + LINE)
-            mask[:run] = np.tile(np.arange(image.pixel) < image.channels, run // image.pixel) * np.uint8(255)
+            size = columns[pairs.RUNS] * columns[pairs.RUN]
+            mask = aligned(size + LINE)
+            mask[:size] = np.tile(np.arange(image.pixel) < image.channels, size // image.pixel) * np.uint8(255)
             columns[pairs.MASK] = mask.ctypes.data
             keep.append(mask)
-        function = self._pair.make(self._isa, int(self.counting))
+        function = self._pair.make(ISAS[self._isa], int(self.counting), vectors)
         return Row(function, lines, columns, {IN: first, IN2: second, OUT: place, **self.counts()}, keep)
 
 
 def accept_pair(group: Group, sources: tuple[Image, Image], image: Image, isa: str) -> PackedPair | str:
     """The packed op of a layer on two activations; in words why there is none."""
     a, b = sources
-    if any((s.channels, s.height, s.width) != (image.channels, image.height, image.width) for s in sources):
+    whole = image.channels, image.height, image.width
+    if (a.channels, a.height, a.width) != whole or (b.channels, b.height, b.width) not in (whole, (whole[0], 1, 1)):
         return "one operand is broadcast over the other"
     if a.few or b.few:
         return "its input has few channels"
@@ -100,7 +115,7 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
         if not mul.fits(always, negative, odd):
             return "its products and their rounding need more than 32 bits"
         columns |= {pairs.ZERO_A: zeros[0], pairs.ZERO_B: zeros[1], pairs.START: always}
-        return Pair(lambda isa, count: mul.make(epilogue, ISAS[isa], count, VECTORS), columns, requantized.epilogue)
+        return Pair(partial(mul.make, epilogue), columns, requantized.epilogue)
     shifts, subtract = (int(p["a_shift"]), int(p["b_shift"])), op == "sub"
     if not add.fits(shifts, zeros, subtract, always, negative, odd):
         return "its sums and their rounding need more than 32 bits"
@@ -110,7 +125,9 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
         pairs.START: add.start(shifts, zeros, subtract, always),
     }
     return Pair(
-        lambda isa, count: add.make(int(subtract), epilogue, ISAS[isa], count, VECTORS), columns, requantized.epilogue
+        partial(add.make, int(subtract), epilogue),
+        columns,
+        requantized.epilogue,
     )
 
 
@@ -130,7 +147,7 @@ def _add_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
         pairs.FACTOR_B: _bits(ratios[1]),
         pairs.START: _bits(start),
     }
-    return Pair(lambda isa, count: add_float32.make(ISAS[isa], count, VECTORS), columns, "float32")
+    return Pair(add_float32.make, columns, "float32")
 
 
 def _mul_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
@@ -146,7 +163,7 @@ def _mul_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
         pairs.FACTOR_A: _bits(ratio),
         pairs.START: _bits(zero_point),
     }
-    return Pair(lambda isa, count: mul_float32.make(ISAS[isa], count, VECTORS), columns, "float32")
+    return Pair(mul_float32.make, columns, "float32")
 
 
 def _ends(requantized: Requantized, whole: Requantized, image: Image) -> dict[int, int]:

@@ -42,7 +42,7 @@ class Program:
     """
 
     def __init__(self, ops: Sequence[PackedOp]) -> None:
-        self.ops = tuple(op for op in ops if not op.alias)
+        self.ops = tuple(part for op in ops if not op.alias for part in op.parts())
         self.segments = _segments(self.ops)
         self.places, self.sizes = _places(self.ops, self.segments, [op for op in ops if op.alias])
         self._rows: dict[int, tuple[Row, ...]] = {}
@@ -163,8 +163,10 @@ def _places(
             if name in root:
                 paddings[root[name]] |= op.padding(name)
         if op.output:
-            spans[op.output], seen[op.output] = (number, number), {segment_of[number]}
-            paddings[op.output] = Padding()
+            first = spans.get(op.output, (number, number))[0]
+            spans[op.output] = first, number
+            seen.setdefault(op.output, set()).add(segment_of[number])
+            paddings.setdefault(op.output, Padding())
     own: dict[str, Interval] = {}
     places: dict[str, Place] = {}
     slots = 0
