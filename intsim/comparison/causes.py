@@ -1,4 +1,4 @@
-"""Why a code differs when both sides were fed the same codes: a tie, a saturation, a wrapped sum, a float rounding."""
+"""Why a code differs when both sides were fed the same codes: a tie, a saturation, a wrapped sum, a rounding."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ Array = np.ndarray[Any, Any]
 TIE = "tie"
 TABLE = "table rounding"
 """Products of POST and POT weights are rounded, where a peer in float multiplies by the irrational level."""
+REQUANTIZER = "requantizer"
+"""The target's multiplier and shift round otherwise than one product in float32, which gives the peer's code."""
+IN_FLOAT32 = frozenset({"float32", "onnx_reference", "xnnpack_fp32"})
 ACCUMULATORS = {"wrap": "wrapped accumulator", "saturate": "saturated accumulator", "trap": "overflowed accumulator"}
 """Overflow rule -> how the cause is called where the sum did not fit."""
 
@@ -28,6 +31,13 @@ def other_tie_rules(target: Target) -> tuple[str, ...]:
     if target.requantizer in ("float32", "pulp") or not target.rounding.startswith("half"):
         return ()
     return tuple(rule for rule in ("half_up", "half_down") if rule != target.rounding)
+
+
+def with_float32_requantizer(target: Target) -> Target | None:
+    """The target with one product in float32 in the place of its multiplier and shift; None where it has none."""
+    if target.requantizer in IN_FLOAT32 or target.shifts_only:
+        return None
+    return replace(target, requantizer="xnnpack_fp32", fully_connected=None)
 
 
 def with_exact_tables(graph: Graph) -> Graph | None:
@@ -46,10 +56,11 @@ def name_causes(
     """Cause -> how many of the differing elements it explains; each element has one.
 
     variants: cause -> the same layer with the same operands, under a target in which that cause acts otherwise: other
-    tie rules, an accumulator that holds every sum, products with more guard bits. In this order: `layout` (the same
-    codes in another order), a cause of the variants where the variant gives another code (`tie`: only if the sides are
-    one code apart), `saturation` (one side is at the end of the range, and they are more than one code apart), `float
-    rounding` (the peer computes in float and is one code off), else `arithmetic`.
+    tie rules, an accumulator that holds every sum, a product in float32, products with more guard bits. In this order:
+    `layout` (the same codes in another order), a cause of the variants where the variant gives another code (`tie`:
+    only if the sides are one code apart; `requantizer`: only if the variant gives the peer's code), `saturation` (one
+    side is at the end of the range, and they are more than one code apart), `float rounding` (the peer computes in
+    float and is one code off), else `arithmetic`.
     """
     differs = expected != actual
     gap = np.abs(expected.astype(np.int64) - actual.astype(np.int64))
@@ -58,7 +69,11 @@ def name_causes(
     masks = {"layout": everywhere if _permuted(expected, actual) else nowhere}
     for cause, others in variants.items():
         changed = np.logical_or.reduce([other != actual for other in others]) if others else nowhere
-        masks[cause] = changed & (gap == 1) if cause == TIE else changed
+        if cause == TIE:
+            changed = changed & (gap == 1)
+        elif cause == REQUANTIZER:
+            changed = np.logical_or.reduce([other == expected for other in others])
+        masks[cause] = changed
     masks["saturation"] = at_end & (gap > 1)
     masks["float rounding"] = (gap == 1) if floating else nowhere
     masks["arithmetic"] = everywhere

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from intsim.comparison.torch_twin import import_torch
 from intsim.errors import UnusableInput
 
 
-def load_program(path: Path) -> Callable[..., Any]:
+def load_program(path: Path) -> Any:
     """The program in a .pt2 file, as a function of its inputs. Errors: UnusableInput, MissingDependency."""
     torch = import_torch()
     if not path.is_file():
         raise UnusableInput(f"{path}: no such file; write it with torch.export.save")
     try:
         with _no_pickles(torch), _quiet():
-            program: Callable[..., Any] = torch.export.load(path).module()
+            program = torch.export.load(path).module()
     except Exception as error:
         raise UnusableInput(
             f"{path}: not an exported PyTorch program that can be read as data ({_line(error)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,16 @@ from intsim.errors import MissingDependency, UnsupportedOp, UnusableInput
 
 if TYPE_CHECKING:
     import onnx
+
+
+EXTENDED, BASIC = "ORT_ENABLE_EXTENDED", "ORT_ENABLE_BASIC"
+NO_INTEGER_KERNELS = ("tensor(int4)", "tensor(uint4)", "tensor(int2)", "tensor(uint2)")
+"""The types that ONNX Runtime names when it refuses what its extended optimizations made of them."""
+
+WIDENED = "#8bits"
+"""What follows the name of a tensor of 2- or 4-bit codes where they are copied to 8 bits, to be read."""
+
+NEWEST_OPSET = re.compile(r"support for domain ai\.onnx is till opset (\d+)")
 
 
 class OrtNode(NamedTuple):
@@ -35,13 +46,17 @@ class OrtSession:
     unsigned ones (codes + 128 under new names) and leave part of them in float. It changes nothing in a model
     whose activations are unsigned or that is in QOperator form.
 
+    Codes of 2 and 4 bits have no integer kernels, yet the extended optimizations move them into some, and ONNX Runtime
+    refuses its own result. Such a model is optimized at the level below, where DequantizeLinear, the op in float and
+    QuantizeLinear stay: `level` says which one it was.
+
     Raises MissingDependency without onnxruntime, UnsupportedOp where ONNX Runtime refuses the model.
     """
 
     def __init__(self, model: bytes | str | Path, *, threads: int = 1) -> None:
         source = model if isinstance(model, bytes) else str(model)
         with tempfile.TemporaryDirectory(prefix="intsim-ort-") as folder:
-            optimized = _optimize(source, Path(folder) / "optimized.onnx", threads)
+            optimized, self.level = _optimize(source, Path(folder) / "optimized.onnx", threads)
         self.nodes: tuple[OrtNode, ...] = tuple(
             OrtNode(n.op_type, tuple(n.input), tuple(n.output)) for n in optimized.graph.node
         )
@@ -52,8 +67,9 @@ class OrtSession:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every tensor that a node of the optimized graph computes, by name, as ONNX Runtime left it.
 
-        Integer codes come in their own dtype under the name that the model gives them (the output of its
-        QuantizeLinear or QLinear node); the floats between and around integer kernels come too.
+        Integer codes come in their own dtype (those of 2 and 4 bits in int8 or uint8) under the name that the model
+        gives them (the output of its QuantizeLinear or QLinear node); the floats between and around integer kernels
+        come too.
         Raises UnusableInput where ONNX Runtime refuses the feeds.
         """
         missing = sorted(set(self.input_names) - set(feeds))
@@ -67,7 +83,7 @@ class OrtSession:
             values = self._session.run(names, dict(feeds))
         except _refusals() as refusal:
             raise UnusableInput(f"onnxruntime refuses the input: {_first_line(refusal)}") from refusal
-        return dict(zip(names, values, strict=True))
+        return {name.removesuffix(WIDENED): value for name, value in zip(names, values, strict=True)}
 
 
 def ort_tensors(
@@ -99,16 +115,22 @@ def run_session(session: Any, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray
         raise UnusableInput(f"onnxruntime refuses the input: {_first_line(refusal)}") from refusal
 
 
-def _optimize(source: bytes | str, path: Path, threads: int) -> onnx.ModelProto:
+def _optimize(source: bytes | str, path: Path, threads: int) -> tuple[onnx.ModelProto, str]:
+    """The optimized graph, and the level of optimization that ONNX Runtime takes the model at."""
     import onnx
 
+    level = EXTENDED
     try:
-        _load(source, "ORT_ENABLE_EXTENDED", threads, optimized=path)
+        _load(source, level, threads, optimized=path)
     except UnsupportedOp as refusal:
-        if "must be a scalar" not in str(refusal):
+        if any(kind in str(refusal) for kind in NO_INTEGER_KERNELS):
+            level = BASIC
+        elif "must be a scalar" in str(refusal):
+            source = _with_scalar_scales(source)
+        else:
             raise
-        _load(_with_scalar_scales(source), "ORT_ENABLE_EXTENDED", threads, optimized=path)
-    return onnx.load(path)
+        _load(source, level, threads, optimized=path)
+    return onnx.load(path), level
 
 
 def _with_scalar_scales(source: bytes | str) -> bytes:
@@ -162,22 +184,57 @@ def _load(model: bytes | str, level: str, threads: int, optimized: Path | None =
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except _refusals() as refusal:
-        raise UnsupportedOp(
-            f"onnxruntime {onnxruntime.__version__} refuses the model: {_first_line(refusal)}"
-        ) from refusal
+        reason = _first_line(refusal)
+        newest = NEWEST_OPSET.search(reason)
+        if newest is not None:
+            reason = f"the newest opset that it takes is {newest[1]}: convert the model (onnx.version_converter)"
+        raise UnsupportedOp(f"onnxruntime {onnxruntime.__version__} refuses the model: {reason}") from refusal
 
 
 def _with_every_output(model: onnx.ModelProto) -> bytes:
-    """The model with each node's output a graph output as well; ONNX Runtime infers their types itself."""
+    """The model with each node's output a graph output as well; ONNX Runtime infers their types itself.
+
+    Codes of 2 and 4 bits, which have no NumPy type, are put out as int8 or uint8, under their name and WIDENED.
+    """
     import onnx
 
     known = {output.name for output in model.graph.output}
-    for node in model.graph.node:
+    narrow = _narrow_codes(model)
+    for node in list(model.graph.node):
         for name in node.output:
-            if name and name not in known:
-                known.add(name)
-                model.graph.output.append(onnx.ValueInfoProto(name=name))
+            if not name or name in known:
+                continue
+            known.add(name)
+            if name in narrow:
+                wide = f"{name}{WIDENED}"
+                model.graph.node.append(onnx.helper.make_node("Cast", [name], [wide], to=narrow[name]))
+                name = wide
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
     return model.SerializeToString()
+
+
+def _narrow_codes(model: onnx.ModelProto) -> dict[str, int]:
+    """Tensors of 2- and 4-bit codes -> the 8-bit type that holds them: what QuantizeLinear makes, and copies."""
+    from onnx import TensorProto
+
+    wide = {
+        TensorProto.INT2: TensorProto.INT8,
+        TensorProto.INT4: TensorProto.INT8,
+        TensorProto.UINT2: TensorProto.UINT8,
+        TensorProto.UINT4: TensorProto.UINT8,
+    }
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    made: dict[str, int] = {}
+    for node in model.graph.node:
+        kind: int | None = None
+        if node.op_type == "QuantizeLinear":
+            declared = [a.i for a in node.attribute if a.name == "output_dtype"]
+            kind = wide.get(types.get(node.input[2], 0) if len(node.input) > 2 else sum(declared))
+        elif node.op_type not in ("DequantizeLinear", "Cast") and node.input:
+            kind = made.get(node.input[0])
+        if kind is not None:
+            made.update(dict.fromkeys(node.output, kind))
+    return made
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim import metrics
-from intsim.comparison.causes import ACCUMULATORS, TABLE, TIE, name_causes, other_tie_rules, with_exact_tables
+from intsim.comparison.causes import (
+    ACCUMULATORS,
+    REQUANTIZER,
+    TABLE,
+    TIE,
+    name_causes,
+    other_tie_rules,
+    with_exact_tables,
+    with_float32_requantizer,
+)
 from intsim.comparison.comparison import Comparison
 from intsim.comparison.differences import TensorDifference
 from intsim.comparison.peers import Peer, open_peer
 from intsim.comparison.peers.peer import all_codes, coded_tensors, taps_of_codes
-from intsim.errors import UnusableInput
+from intsim.errors import IntsimError, UnusableInput
 from intsim.lowering.lowered import Lowered
 from intsim.result import Result
 
@@ -83,6 +93,11 @@ class _Session:
             kept = tuple(entry for entry in target.overrides if entry[1] != "accumulator_bits")
             wide = replace(target, accumulator_bits=WIDEST, overrides=kept)
             variants[ACCUMULATORS[target.overflow]] = [self.model.with_target(wide)]
+        product = with_float32_requantizer(target) if self.peer.floating else None
+        if product is not None:
+            # A target that refuses the scales or formats of the model in float32 names no cause.
+            with suppress(IntsimError):
+                variants[REQUANTIZER] = [self.model.with_target(product)]
         exact = with_exact_tables(self.model.graph)
         if exact is not None:
             variants[TABLE] = [type(self.model)(exact, target)]

@@ -21,6 +21,7 @@ from intsim.lowering import (
 )
 from intsim.lowering.builder import Builder
 from intsim.lowering.clamps import Clamp, find_clamps
+from intsim.lowering.fold_affine import fold_affine
 from intsim.lowering.lowered import Lowered
 from intsim.target import Target
 
@@ -47,6 +48,7 @@ def lower(graph: Graph, target: Target) -> Lowered:
     """
     if all(value.format is None for value in graph.values.values()):
         raise UnsupportedOp(f"model {graph.name!r} has no quantized tensor; quantize it first (`intsim quantize`)")
+    graph = fold_affine(graph, target)
     builder = Builder(graph, target)
     clamps = find_clamps(graph)
     tail = float_tail(graph)

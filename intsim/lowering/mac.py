@@ -14,6 +14,7 @@ from intsim.lowering import onnxruntime, post, requantizers, shift
 from intsim.lowering.builder import Builder, channels, codes_of
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.emit import emit_clamped
+from intsim.lowering.fold_affine import FOLDED
 from intsim.lowering.lowered import accumulator_of
 
 OPS = ("Conv", "MatMul", "Gemm")
@@ -101,8 +102,10 @@ def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Fo
     if node.op == "Conv":
         parameters.update({k: node.attributes[k] for k in ("strides", "pads", "dilations", "groups")})
     builder.accumulators[output] = name
+    folded = node.attributes.get(FOLDED, ())
+    note = f"{', '.join(folded)} folded into its weights and bias" if folded else ""
     op, parameters = post.look_up("conv" if node.op == "Conv" else "matmul", parameters, node, x, weight_format)
-    return builder.emit(op, inputs, name, unit, node, **parameters), unit
+    return builder.emit(op, inputs, name, unit, node, note=note, **parameters), unit
 
 
 def sum_scale(node: Node, x: Format, w: Format) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from intsim.comparison.causes import name_causes, other_tie_rules
+from intsim.comparison.causes import name_causes, other_tie_rules, with_float32_requantizer
 from intsim.formats import Format
 from intsim.target import TARGETS, Target
 
@@ -62,3 +62,21 @@ def test_the_same_codes_in_another_order_are_a_layout() -> None:
 
 def test_equal_codes_have_no_cause() -> None:
     assert name_causes(row(1, 2), row(1, 2), {"tie": [row(9, 9)]}, I8, floating=True) == {}
+
+
+def test_a_requantizer_is_a_cause_where_a_product_in_float32_gives_the_peers_code() -> None:
+    variants = {"requantizer": [row(1, 5, 9)]}
+    found = name_causes(row(1, 6, 9), row(2, 7, 12), variants, I8, floating=True)
+    assert found == {"requantizer": 2, "float rounding": 1}
+
+
+@pytest.mark.parametrize("name", ["diffquant", "onnxruntime", "onnx-reference", "xnnpack", "max7800x", "nngen"])
+def test_targets_without_a_multiplier_or_with_one_in_float32(name: str) -> None:
+    assert with_float32_requantizer(TARGETS[name]) is None
+
+
+def test_targets_with_a_multiplier() -> None:
+    changed = with_float32_requantizer(TARGETS["tflite"])
+    assert changed is not None
+    assert (changed.requantizer, changed.fully_connected) == ("xnnpack_fp32", None)
+    assert changed.accumulator_bits == TARGETS["tflite"].accumulator_bits

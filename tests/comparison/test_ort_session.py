@@ -180,3 +180,34 @@ def test_without_onnxruntime_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependency, match=r"pip install intsim\[ort\]"):
         OrtSession(b"")
+
+
+@pytest.mark.parametrize("kind", ["INT2", "UINT2", "INT4", "UINT4"])
+def test_codes_that_numpy_has_no_type_for_come_in_8_bits(kind: str) -> None:
+    signed, bits = kind.startswith("I"), int(kind[-1])
+    scale = numpy_helper.from_array(np.array(0.5, np.float32), "scale")
+    zero = helper.make_tensor("zero", getattr(TensorProto, kind), [], [1])
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["codes"]),
+        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["real"]),
+        helper.make_node("MaxPool", ["real"], ["pooled"], kernel_shape=[1]),
+        helper.make_node("QuantizeLinear", ["pooled", "scale", "zero"], ["again"]),
+        helper.make_node("DequantizeLinear", ["again", "scale", "zero"], ["y"]),
+    ]
+    info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, 21]) for n in ("x", "y")]
+    graph = helper.make_graph(nodes, "narrow", info[:1], info[1:], [scale, zero])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)], ir_version=13)
+    session = OrtSession(model.SerializeToString())
+    assert session.level == "ORT_ENABLE_BASIC"
+    tensors = session.run({"x": np.arange(-10, 11, dtype=np.float32).reshape(1, 1, 21)})
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    expected = np.clip(2 * np.arange(-10, 11) + 1, low, high).astype(np.int8 if signed else np.uint8)
+    for name in ("codes", "again"):
+        np.testing.assert_array_equal(tensors[name], expected.reshape(1, 1, 21), strict=True)
+
+
+def test_an_opset_that_is_too_new_for_it_is_named() -> None:
+    model = onnx.ModelProto.FromString(small("conv").SerializeToString())
+    model.opset_import[0].version = 27
+    with pytest.raises(UnsupportedOp, match=r"the newest opset that it takes is 26: convert the model"):
+        OrtSession(model.SerializeToString())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from tests.models.fake_quantize import BATCH, calibrated, export, samples, with_calls
+from tests.models.fake_quantize import BATCH, SHAPE, calibrated, export, samples, with_calls
 
 SAMPLES = 32 * BATCH
 
@@ -72,3 +75,62 @@ def test_scores_are_within_one_code_of_what_pytorch_itself_computes() -> None:
     apart = np.abs(output.real - expected) / np.float32(output.format.scale[0])
     assert apart.max() < 1.5
     assert np.mean(apart > 0.5) < 0.1, "float roundings upstream, propagated"
+
+
+def trained_with_batch_norm() -> Any:
+    """Convolutions fused with their batch norms, as prepare_qat leaves them, calibrated."""
+    import torch
+    from torch import nn
+    from torch.ao import quantization
+
+    ao: Any = quantization  # its functions have no types
+
+    class Fused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quant, self.dequant = ao.QuantStub(), ao.DeQuantStub()
+            self.first, self.norm1, self.relu1 = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
+            self.second, self.norm2 = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            x = self.relu1(self.norm1(self.first(self.quant(x))))
+            return self.dequant(self.norm2(self.second(x)))
+
+    torch.manual_seed(0)
+    network: Any = Fused().train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(8, *SHAPE))
+    network = ao.fuse_modules_qat(network, [["first", "norm1", "relu1"], ["second", "norm2"]])
+    network.qconfig = ao.get_default_qat_qconfig("x86", version=0)  # FakeQuantize; version 1 has no form in ONNX
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = ao.prepare_qat(network)
+    with torch.no_grad():
+        for _ in range(4):
+            network(torch.randn(8, *SHAPE))
+    return network.eval().apply(ao.disable_observer)
+
+
+@pytest.mark.parametrize("target", ["xnnpack", "tflite-single", "tosa"])
+def test_convolutions_that_were_trained_with_their_batch_norm_run_in_integers(target: str) -> None:
+    model = intsim.load(export(trained_with_batch_norm(), dynamo=False, opset=17), target=target)
+    notes = [layer.note for layer in model.lowered.layers if layer.op == "conv"]
+    ops = ("Div, Add, BatchNormalization", "Div, BatchNormalization")  # the first one has a bias of its own
+    assert notes == [f"{names} folded into its weights and bias" for names in ops]
+    x = samples(32)
+    assert intsim.compare(model, "spec", x[:8]).equal
+    found = intsim.compare(model, "torch", x, isolated=True)
+    assert found.compared == 3
+    assert max(layer.max_difference for layer in found.layers) <= 1, found.table()
+    assert found.mismatches < 1e-3 * found.elements, "float32 sums, and PyTorch's division and product, round"
+
+
+@pytest.mark.parametrize(("target", "causes"), [("tflite", {"requantizer", "float rounding"}), ("xnnpack", None)])
+def test_two_roundings_are_told_from_those_of_floats(target: str, causes: set[str] | None) -> None:
+    """TFLite rounds the high product, then the shift: far more codes differ than PyTorch's float32 explains."""
+    model = intsim.load(export(calibrated(True, False), dynamo=False, opset=17), target=target)
+    found = intsim.compare(model, "torch", samples(SAMPLES), isolated=True)
+    assert set(found.causes) == (causes or {"float rounding"}), found.table()
+    if causes:
+        assert found.causes["requantizer"] > 3 * found.causes["float rounding"]

@@ -11,16 +11,18 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+SIGNS = {"u": "UInt", "s": "Int"}
+
 
 @dataclass(frozen=True)
 class Configuration:
     """The arguments of `onnxruntime.quantization.quantize_static` that decide the arithmetic."""
 
     form: str  # "QDQ" or "QOperator"
-    activation: str  # "u8" or "s8"
+    activation: str  # "u8" or "s8"; in QDQ form also "u16" or "s16"
     symmetric: bool  # activations with the zero point in the middle of the range
     per_channel: bool  # one weight scale an output channel
-    weight: str  # "s8" (symmetric) or "u8" (asymmetric)
+    weight: str  # "s8" (symmetric) or "u8" (asymmetric); in QDQ form also "s4", "u4", "s16", "u16"
 
     @property
     def name(self) -> str:
@@ -31,7 +33,7 @@ class Configuration:
             "symmetric" if self.symmetric else "asymmetric",
             "channel" if self.per_channel else "tensor",
         ]
-        return "-".join(parts + (["w_u8"] if self.weight == "u8" else []))
+        return "-".join(parts + ([f"w_{self.weight}"] if self.weight != "s8" else []))
 
 
 def _configurations() -> dict[str, Configuration]:
@@ -44,6 +46,21 @@ def _configurations() -> dict[str, Configuration]:
 
 
 CONFIGURATIONS = _configurations()
+
+WIDTHS = {
+    c.name: c
+    for c in (
+        Configuration("QDQ", "u16", False, False, weight="u8"),
+        Configuration("QDQ", "s16", True, True, weight="s8"),
+        Configuration("QDQ", "s16", False, True, weight="s16"),
+        Configuration("QDQ", "u16", False, False, weight="u16"),
+        Configuration("QDQ", "u8", False, True, weight="s4"),
+        Configuration("QDQ", "u8", False, False, weight="u4"),
+        Configuration("QDQ", "s8", True, False, weight="s4"),
+        Configuration("QDQ", "u16", False, True, weight="s4"),
+    )
+}
+"""Codes of 16 and 4 bits, which ONNX Runtime multiplies in float."""
 
 
 def preprocess(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -73,7 +90,7 @@ def quantize(
             sample = next(self.samples, None)
             return None if sample is None else {prepared.graph.input[0].name: sample[None]}
 
-    types = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}
+    types = {f"{sign}{bits}": QuantType[f"Q{kind}{bits}"] for sign, kind in SIGNS.items() for bits in (4, 8, 16)}
     with tempfile.TemporaryDirectory() as folder:
         source, path = Path(folder) / "float.onnx", Path(folder) / "quantized.onnx"
         onnx.save(prepared, source)

@@ -26,10 +26,10 @@ class Small:
     opset: int = 17
 
 
-def small(name: str, seed: int = 0) -> onnx.ModelProto:
-    """The float model of that name in GRAPHS: input `x` f32[batch, …], output `y`."""
+def small(name: str, seed: int = 0, opset: int | None = None) -> onnx.ModelProto:
+    """The float model of that name in GRAPHS: input `x` f32[batch, …], output `y`. opset: 13 to 17."""
     graph = GRAPHS[name]
-    b = Builder(seed, graph.opset)
+    b = Builder(seed, opset or graph.opset)
     b.node("Identity", [graph.build(b, "x")], "y")
     return b.model(name, {"x": ["batch", *graph.shape]}, ["y"])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.comparison.ort_session import OrtSession
+from intsim.comparison.ort_session import BASIC, OrtSession
 from intsim.comparison.peers.peer import as_reals
 from intsim.errors import UnusableInput
 
@@ -28,6 +28,8 @@ class OnnxRuntimePeer:
         if model.file is None:
             raise UnusableInput("ONNX Runtime runs model files, and this model's formats differ from its file's")
         self.session = OrtSession(model.file, threads=threads or 1)
+        if self.session.level == BASIC:
+            self.name = "onnxruntime in float"  # what it has for codes of 2 and 4 bits
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
         """Every tensor of the optimized graph."""

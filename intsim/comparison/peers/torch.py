@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim.comparison.exported_program import load_program
+from intsim.comparison.fake_quantized import matched, run_and_collect
 from intsim.comparison.peers.peer import as_reals
 from intsim.comparison.torch_twin import TorchTwin, import_torch
 from intsim.errors import UnusableInput
@@ -35,7 +36,10 @@ class TwinPeer:
 
 
 class ProgramPeer:
-    """The outputs of an exported PyTorch program, as codes of our output formats, matched by position."""
+    """An exported PyTorch program: what it fake-quantizes on its way, and its outputs as codes of our output formats.
+
+    Outputs are matched by position, the tensors before them as intsim.comparison.fake_quantized says.
+    """
 
     floating = True
 
@@ -45,7 +49,7 @@ class ProgramPeer:
         self.program = load_program(path)
 
     def tensors(self, inputs: Mapping[str, Array], first_image: int) -> dict[str, Array]:
-        """The codes of the outputs: half_even(real / scale) + zero_point, as the output's quantizer has it."""
+        """Codes: half_even(real / scale) + zero_point, as the tensor's quantizer has it."""
         torch = import_torch()
         graph = self.model.graph
         operands = []
@@ -54,14 +58,14 @@ class ProgramPeer:
             operands.append(torch.from_numpy(np.array(x if format is None else format.real(x))))
         try:
             with torch.no_grad():
-                made = self.program(*operands)
+                made, quantized = run_and_collect(torch, self.program, operands)
         except Exception as error:
             raise UnusableInput(f"{self.name}: cannot run on this input ({_line(error)})") from error
         reals = list(made) if isinstance(made, (tuple, list)) else [made]
         outputs = list(self.model.lowered.outputs.values())
         if len(reals) != len(outputs):
             raise UnusableInput(f"{self.name}: {len(reals)} outputs, but the model has {len(outputs)}")
-        codes = {}
+        codes = matched(self.model.lowered, quantized)
         for value, real in zip(outputs, reals, strict=True):
             format = self.model.lowered.values[value]
             if format is not None:
