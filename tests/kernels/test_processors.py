@@ -28,6 +28,10 @@ f = np.float32(0.0173)
 calls = [
     ("conv", (a, w), {**conv, "overflow": "wrap"}),
     ("conv", (a, w), {**conv, "overflow": "saturate"}),
+    ("conv", (a, w), {**conv, "overflow": "saturate", "accumulator_bits": 14}),
+    ("conv", (a, w), {**conv, "overflow": "saturate", "accumulator_bits": 16}),
+    ("conv", (a.astype(np.int16) << 8, w.astype(np.int16) << 8), {**conv, "overflow": "saturate", "accumulator_bits": 32}),
+    ("post_conv", (a, w & 7), {**conv, "overflow": "wrap", "table": rng.integers(-2000, 2000, (8, 256)), "low": -128}),
     ("conv", (a, w), {**conv, "overflow": "wrap", "check": False, "accumulate": "int32"}),
     ("requantize", (acc,), {"shift": 11, "rounding": "half_even", **c8}),
     ("requantize_float32", (acc,), {"multiplier": f, **c8}),
@@ -58,4 +62,4 @@ def test_the_plainest_x86_64_gives_the_same_bits(tmp_path: Path) -> None:
         assert (result.returncode, result.stderr) == (0, "")
         outputs.append(result.stdout.splitlines())
     assert outputs[0] == outputs[1]
-    assert len(outputs[0]) == 14
+    assert len(outputs[0]) == 22
