@@ -171,6 +171,10 @@ def _nngen(p: Parameters) -> str:
     return quotient("half_away", "acc", p["out_shift"])
 
 
+def _leaky_relu(p: Parameters) -> str:
+    return f"acc if acc >= 0 else {quotient(p['rounding'], 'acc * ' + number(p['slope']), p['shift'])}"
+
+
 FORMULAS: Mapping[str, Callable[[Parameters], str]] = {
     "requantize": _shift,
     "requantize_float32": _float32,
@@ -193,6 +197,7 @@ FORMULAS: Mapping[str, Callable[[Parameters], str]] = {
     "requantize_pulp": _pulp,
     "requantize_max7800x": _max7800x,
     "requantize_nngen": _nngen,
+    "leaky_relu": _leaky_relu,
     "requantize_quotient": lambda p: f"{p['rounding']}(acc * {p['factor']} / {p['divisor']}){plus(p['zero_point'])}",
     "add": _sum("+"),
     "sub": _sum("-"),
