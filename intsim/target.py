@@ -191,9 +191,9 @@ class Target(Accumulator):
         base = Target("custom") if start is None else TARGETS[start]
         overrides = []
         listed = entries.pop("overrides", [])
-        for entry in listed if isinstance(listed, list) else [None]:
+        for entry in listed if isinstance(listed, list) else [listed]:
             pattern = entry.get("node") if isinstance(entry, Mapping) else None
-            if not isinstance(pattern, str):
+            if not isinstance(entry, Mapping) or not isinstance(pattern, str):
                 raise UnusableInput(f"{where}: each override needs `node`, a name or pattern")
             overrides += [(pattern, k, v) for k, v in entry.items() if k != "node"]
         known = {f.name for f in fields(cls)} - {"overrides"}

@@ -81,7 +81,7 @@ def test_toml_and_dict_name_every_fact(tmp_path: Any) -> None:
         ({"saturate_after": "never"}, "saturate_after must be one of product, end, not 'never'"),
         ({"tree_overflow": "clip"}, "tree_overflow must be one of wrap, saturate, trap"),
         ({"spill_rounding": "nearest"}, "spill_rounding must be one of"),
-        ({"spill_overflow": 1}, "spill_overflow must be one of"),
+        ({"spill_overflow": 1}, "spill_overflow must be a string, not 1"),
         ({"bias_added": "middle"}, "bias_added must be one of last, first"),
         ({"zeros_subtracted": "never"}, "zeros_subtracted must be one of before, after, after_unsigned"),
         ({"rounding_constant": "nowhere"}, "rounding_constant must be one of outside, inside"),
