@@ -95,11 +95,10 @@ def main(
     rng = np.random.default_rng(0)
     cells = []
     for count in channels:
-        x = rng.integers(-128, 128, (1, count, size, size)).astype(np.int8)
-        w = rng.integers(-128, 128, (count, count, 3, 3)).astype(np.int8)
-        peer = onnxruntime_convolution(x, w, threads)
-        if code_bits == "16":
-            x, w = (rng.integers(-(2**15), 2**15, a.shape).astype(np.int16) for a in (x, w))
+        shapes = ((1, count, size, size), (count, count, 3, 3))
+        peer = onnxruntime_convolution(*(rng.integers(-128, 128, s).astype(np.int8) for s in shapes), threads)
+        top = 1 << (int(code_bits) - 1)
+        x, w = (rng.integers(-top, top, s).astype(f"int{code_bits}") for s in shapes)
         for bits in widths:
             parameters = {**PARAMETERS, "accumulator_bits": bits}
             with Pool(threads) as pool:
