@@ -96,7 +96,8 @@ def main(
     cells = []
     for count in channels:
         shapes = ((1, count, size, size), (count, count, 3, 3))
-        peer = onnxruntime_convolution(*(rng.integers(-128, 128, s).astype(np.int8) for s in shapes), threads)
+        peer_x, peer_w = (rng.integers(-128, 128, s).astype(np.int8) for s in shapes)
+        peer = onnxruntime_convolution(peer_x, peer_w, threads)
         top = 1 << (int(code_bits) - 1)
         x, w = (rng.integers(-top, top, s).astype(f"int{code_bits}") for s in shapes)
         for bits in widths:
