@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -42,8 +43,21 @@ ALIGNMENTS = ("left", "right")
 """How the operands of Add, Sub and Concat come to one exponent: the coarser one to the left, exactly, or the finer one
 to the right, rounded."""
 
+ACTIVATIONS = ("after", "before")
+"""When LeakyRelu and PRelu right behind a MAC layer act: on its output codes, or on its accumulator."""
+
 MEANS = ("division", "multiplier", "shift")
 """How a mean is divided: exactly; by a multiplier and a shift that approximate the count; by a shift alone."""
+
+
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "bool": (bool,),
+}
+"""The annotation of a field -> the types that its value may have."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,8 @@ class Target(Accumulator):
     multiplier_bits: the width of the requantizer's multiplier where it has a choice, 16 or 32.
     signed_only: every tensor is signed. zero_points: whether a zero point may differ from 0.
     alignment: one of ALIGNMENTS. mean: one of MEANS. Both for machines that only shift.
+    activation: one of ACTIVATIONS; slope_bits: the fraction bits of the slope that multiplies an accumulator below
+    zero, where it is `before`. Relu and Clip give the same codes before and after, since rounding is monotonic.
     accumulator_bits: the accumulator's width A; None means N_x + N_w + headroom bits.
     wide_accumulator_bits: that width where an operand has more than 8 bits; None: the same.
     headroom: L, the widening of the accumulator and the limit of the bias's left shift.
@@ -80,9 +96,12 @@ class Target(Accumulator):
     zero_points: bool = True
     alignment: str = "left"
     mean: str = "division"
+    activation: str = "after"
+    slope_bits: int = 8
     overrides: tuple[tuple[str, str, Any], ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_types()
         for value, known, what in (
             (self.requantizer, REQUANTIZERS, "requantizer"),
             (self.rounding, ROUNDINGS, "rounding"),
@@ -91,6 +110,7 @@ class Target(Accumulator):
             (self.table_rounding or self.rounding, ROUNDINGS, "table_rounding"),
             (self.alignment, ALIGNMENTS, "alignment"),
             (self.mean, MEANS, "mean"),
+            (self.activation, ACTIVATIONS, "activation"),
         ):
             if value not in known:
                 raise UnusableInput(f"target {self.name!r}: {what} must be one of {', '.join(known)}, not {value!r}")
@@ -109,6 +129,13 @@ class Target(Accumulator):
             )
         if self.multiplier_bits not in (16, 32):
             raise UnusableInput(f"target {self.name!r}: multiplier_bits must be 16 or 32, not {self.multiplier_bits!r}")
+        if self.activation == "before" and (self.rounding_constant == "inside" or self.requantizer == "max7800x"):
+            raise UnusableInput(
+                f"target {self.name!r}: activation must be after where the rounding constant or the bias (max7800x) "
+                f"joins the sum behind it, not 'before'"
+            )
+        if not 0 <= self.slope_bits <= 24:
+            raise UnusableInput(f"target {self.name!r}: slope_bits must be 0 to 24, not {self.slope_bits!r}")
         if not 0 <= self.headroom <= 48:
             raise UnusableInput(f"target {self.name!r}: headroom must be 0 to 48, not {self.headroom!r}")
         self.check_accumulator(self.name, self.requantizer, self.rounding)
@@ -118,6 +145,16 @@ class Target(Accumulator):
                 raise UnusableInput(
                     f"target {self.name!r}: cannot override {key!r}; one of {', '.join(sorted(changeable))}"
                 )
+        for pattern in {pattern for pattern, _, _ in self.overrides}:  # a wrong value is found before any node matches
+            replace(self, overrides=(), **{key: value for p, key, value in self.overrides if p == pattern})
+
+    def _check_types(self) -> None:
+        """Raise UnusableInput for a field whose value is of another kind than its default; None stays possible."""
+        for field in fields(self):
+            value, known = getattr(self, field.name), KINDS.get(str(field.type))
+            if known is not None and (type(value) not in known):
+                kind = {str: "a string", int: "an integer", bool: "true or false"}[known[0]]
+                raise UnusableInput(f"target {self.name!r}: {field.name} must be {kind}, not {value!r}")
 
     def at(self, node: str) -> Target:
         """This target as it applies to the node of that name, its overrides carried out."""
@@ -148,21 +185,36 @@ class Target(Accumulator):
         version = entries.pop("target_version", 1)
         if version != 1:
             raise UnusableInput(f"{where}: target_version must be 1, not {version!r}")
-        base = TARGETS.get(entries.pop("base", ""), Target("custom"))
+        start = entries.pop("base", None)
+        if start is not None and start not in TARGETS:
+            raise UnusableInput(f"{where}: base must be one of {', '.join(TARGETS)}, not {start!r}")
+        base = Target("custom") if start is None else TARGETS[start]
         overrides = []
-        for entry in entries.pop("overrides", []):
-            pattern = entry.get("node")
-            if not isinstance(pattern, str):
+        listed = entries.pop("overrides", [])
+        for entry in listed if isinstance(listed, list) else [listed]:
+            pattern = entry.get("node") if isinstance(entry, Mapping) else None
+            if not isinstance(entry, Mapping) or not isinstance(pattern, str):
                 raise UnusableInput(f"{where}: each override needs `node`, a name or pattern")
             overrides += [(pattern, k, v) for k, v in entry.items() if k != "node"]
         known = {f.name for f in fields(cls)} - {"overrides"}
         unknown = sorted(set(entries) - known)
         if unknown:
             raise UnusableInput(f"{where}: unknown key {unknown[0]!r}; one of {', '.join(sorted(known))}")
-        try:
-            return replace(base, overrides=tuple(overrides), **entries)
-        except TypeError as error:
-            raise UnusableInput(f"{where}: {error}") from error
+        return replace(base, overrides=tuple(overrides), **entries)
+
+    def to_toml(self) -> str:
+        """The text of a TOML file from which `find_target` makes this target again."""
+        data = self.to_dict()
+        overrides = data.pop("overrides")
+        lines = [f"{key} = {_toml(value)}" for key, value in data.items()]
+        for entry in overrides:
+            lines += ["", "[[overrides]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A string, number, boolean or list of strings as TOML, which writes them as JSON does."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
 TARGETS: Mapping[str, Target] = {

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,6 @@ NAMED = [
 ]
 
 
-def toml(data: dict[str, Any]) -> str:
-    """A target's dict as TOML: its values are strings, numbers, booleans, lists of strings, and tables of overrides."""
-    plain = "".join(f"{k} = {json.dumps(v)}\n" for k, v in data.items() if k != "overrides")
-    tables = "".join(
-        "[[overrides]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in entry.items()) for entry in data["overrides"]
-    )
-    return plain + tables
-
-
 def test_the_named_targets() -> None:
     assert sorted(TARGETS) == sorted(NAMED)
     assert all(find_target(name) is TARGETS[name] and TARGETS[name].name == name for name in NAMED)
@@ -50,10 +40,63 @@ def test_a_target_comes_back_from_toml(name: str, tmp_path: Path) -> None:
     other = Target.from_dict({**target.to_dict(), "overrides": [{"node": "conv*", "rounding": "floor"}]})
     for t in (target, other):
         path = tmp_path / "t.toml"
-        path.write_text(toml(t.to_dict()))
+        path.write_text(t.to_toml(), encoding="utf-8")
         assert tomllib.loads(path.read_text())["target_version"] == 1
         assert find_target(path) == t
     assert other.at("conv1").rounding == "floor" and other.at("fc").rounding == target.rounding
+
+
+def test_a_target_with_everything_comes_back_from_toml(tmp_path: Path) -> None:
+    everything = Target.from_dict(
+        {
+            "name": 'Größe "14"\\',
+            "accumulator_bits": 14,
+            "overflow": "saturate",
+            "mac_order": ["row", "column", "channel"],
+            "lanes": 4,
+            "tree_bits": 16,
+            "channels_per_pass": 8,
+            "spill_bits": 12,
+            "spill_shift": 2,
+            "bias_bits": 16,
+            "zero_points": False,
+            "activation": "before",
+            "overrides": [
+                {"node": "conv[12]", "rounding": "half_even", "accumulator_bits": 16},
+                {"node": "*.fc", "mac_order": ["column", "row", "channel"]},
+            ],
+        }
+    )
+    path = tmp_path / "t.toml"
+    path.write_text(everything.to_toml(), encoding="utf-8")
+    assert find_target(path) == everything
+    assert everything.at("conv2").accumulator_bits == 16 and everything.at("conv3").accumulator_bits == 14
+    assert everything.at("a.fc").mac_order == ("column", "row", "channel")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "difquant"', "base must be one of diffquant, onnxruntime, .*, not 'difquant'"),
+        ("base = 3", "base must be one of .*, not 3"),
+        ('accumulator_bits = "20"', "accumulator_bits must be an integer, not '20'"),
+        ("accumulator_bits = true", "accumulator_bits must be an integer, not True"),
+        ("headroom = 1.5", "headroom must be an integer, not 1.5"),
+        ("zero_points = 1", "zero_points must be true or false, not 1"),
+        ("rounding = 1", "rounding must be a string, not 1"),
+        ('overrides = [{ node = "conv[0-9]", accumulator_bits = 200 }]', "accumulator_bits must be 8 to 64, not 200"),
+        ('overrides = [{ rounding = "floor" }]', "each override needs `node`"),
+        ("overrides = 7", "each override needs `node`"),
+        ('overrides = ["conv"]', "each override needs `node`"),
+        ("target_version = 2", "target_version must be 1, not 2"),
+        ("widht = 8", "unknown key 'widht'; one of accumulator_bits"),
+    ],
+)
+def test_what_a_file_cannot_say(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text)
+    with pytest.raises(UnusableInput, match=message):
+        find_target(path)
 
 
 def test_a_file_may_start_from_a_named_target(tmp_path: Path) -> None:

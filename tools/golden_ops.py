@@ -395,6 +395,11 @@ def _functions() -> list[Case]:
             {"low": -8, "axis": 1},
             {"table": Operand(rows.astype(np.int8), I4)},
         ),
+        *(
+            Case("leaky_relu", rule, {"x": sums([-32768, -385, -384, -5, -3, -1, 0, 1, 32767])}, I32, parameters)
+            for rule in ("half_up", "half_even", "half_away")
+            for parameters in ({"slope": 3 << 7, "shift": 8, "rounding": rule, "width": 16, "axis": 1},)
+        ),
         Case("clip", "inside", {"x": every_code(I8)}, I8, {"low": -5, "high": 90}),
         Case("clip", "unsigned", {"x": every_code(U8)}, U8, {"low": 128, "high": 255}),
     ]

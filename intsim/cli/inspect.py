@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from intsim.cli.options import (
     unused_threads_option,
 )
 from intsim.cli.terminal import heading, say, table
-from intsim.lowering.formulas import formula
+from intsim.lowering.formulas import formula, number
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -50,6 +51,7 @@ def command(model: str, target: str, as_json: bool) -> int:
                 "inputs": [_value(loaded, name, loaded.lowered.inputs) for name in loaded.graph.inputs],
                 "outputs": [_value(loaded, name, loaded.lowered.outputs) for name in loaded.graph.outputs],
                 "float_tail": tail,
+                "unused_overrides": unused_overrides(loaded),
                 "layers": layers,
             }
         )
@@ -59,13 +61,22 @@ def command(model: str, target: str, as_json: bool) -> int:
     table(COLUMNS, [[row[c] for c in COLUMNS] for row in rows], right=("bits",), fold=("tensor", "kernel"))
     say()
     say(f"{len(rows)} nodes; bits: what the accumulator needs, proved from the weights, and what the target declares.")
-    say("What each layer rounds, before the clip to its format (acc: the value that it reads):")
+    for pattern in unused_overrides(loaded):
+        say(f"The target's override of {pattern!r} matches no node.")
+    say("What each layer adds up and rounds, before the clip to its format (acc: the value that it reads):")
     for row in layers:
         if row["formula"]:
             say(f"  {row['name']} = {row['formula']}")
     for note, tensors in notes(layers).items():
         say(f"{note}: {', '.join(tensors)}")
     return 0
+
+
+def unused_overrides(model: Model) -> list[str]:
+    """The patterns of the target's overrides that match no node's name."""
+    names = [node.name for node in model.graph.nodes]
+    patterns = dict.fromkeys(pattern for pattern, _, _ in model.target.overrides)
+    return [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names)]
 
 
 def layer_rows(model: Model) -> list[dict[str, Any]]:
@@ -158,7 +169,7 @@ def _joined(group: list[dict[str, Any]], key: str) -> str:
 
 def _span(value: Any) -> str:
     values = np.unique(np.atleast_1d(value))
-    texts = [f"{v:.6g}" for v in values[[0, -1]]]
+    texts = [number(v) if values.dtype.kind in "iu" else f"{v:.6g}" for v in values[[0, -1]]]
     return texts[0] if len(values) == 1 else f"{texts[0]}…{texts[1]}"
 
 

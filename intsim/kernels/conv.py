@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels._jit import kernel
+from intsim.kernels.lanes import EXACT, FULL, SLACK, magnitude, saturating_lanes, saturating_rows, with_slack
 from intsim.kernels.layout import Array, contiguous, per_channel
-from intsim.kernels.mac import TILE, add_rows, add_rows_saturating, centre, centred_dtype, extremes
+from intsim.kernels.mac import TILE, add_rows, centre, centred_dtype, extremes
 from intsim.kernels.parallel import Sharing, run_all
 from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
 from intsim.kernels.walk import (
@@ -21,7 +22,6 @@ from intsim.kernels.walk import (
     hold,
     in_mac_order,
     is_ordered,
-    lane_dtype,
     make_walk,
     only_clamps,
     require_sums_in_int64,
@@ -30,6 +30,9 @@ from intsim.kernels.walk import (
 
 PASS_BYTES = 8 << 20
 """Padded input that is made at a time: many images go in passes, so that it stays in cache and memory stays small."""
+
+SATURATING_TILE = 256
+"""Saturating sums that are carried at a time: few enough that the rows that they read stay in cache."""
 
 
 def conv(
@@ -105,12 +108,16 @@ def conv(
     clamps = only_clamps(summation, overflow)
     shape, phases, plane, taps = _geometry(x.shape, w.shape, strides, pads, dilations)
     dtype: type[np.signedinteger[Any]] = np.int32 if accumulate == "int32" and not ordered else np.int64
-    weights = centre(w, w_offset.reshape(-1, 1, 1, 1), np.int64).reshape(outputs, -1)
-    if ordered:
+    how, most = FULL, max(1, *map(abs, x_range))
+    clamps &= ordered
+    weights = centre(w, w_offset.reshape(-1, 1, 1, 1), centred_dtype(*w_range) if clamps else np.int64)
+    weights = weights.reshape(outputs, -1)
+    if ordered and summation is not None:
         index = in_mac_order(summation, w.shape[1:])
         weights, taps = contiguous(weights[:, index]), contiguous(taps[index])
-        if clamps:
-            dtype = lane_dtype(accumulator_bits, max(map(abs, x_range)) * int(np.abs(weights).max(initial=0)))
+    if clamps:
+        largest = most * max(-int(weights.min(initial=0)), int(weights.max(initial=0)))
+        dtype, how = saturating_lanes(accumulator_bits, largest)
     weights = weights.astype(dtype, copy=False)
     acc = np.empty((images, outputs, *shape), accumulator_dtype(accumulator_bits))
     over = np.empty(acc.shape if check or ordered else (0, 0, 0, 0), np.uint8)
@@ -123,7 +130,10 @@ def conv(
     at_once = max(1, PASS_BYTES // image_bytes)
     group = (outputs // groups, x.shape[1] // groups * len(phases) * prod(plane))
     low, high = limits(accumulator_bits, True)
-    sums = (biases, constants, summation is not None and summation.bias_first)
+    sums = (biases, constants, summation is not None and summation.bias_first, low, high, most)
+    tile_lines = min(shape[0], max(1, SATURATING_TILE // plane[1]))
+    at_a_time = min(group[0], 2)
+    units = -(-shape[0] // tile_lines) * groups * -(-group[0] // at_a_time)
     walk = make_walk(summation, accumulator_bits, overflow, w.shape[1], prod(w.shape[2:])) if ordered else None
     correction = np.zeros((0, 0, 0, 0), np.int64)
     if ordered and summation is not None and summation.offsets is not None:
@@ -131,7 +141,7 @@ def conv(
 
     def run_pass(part: slice) -> None:
         images = source[part]
-        planes = np.empty((len(images) * x.shape[1], len(phases), *plane), centred)
+        planes, memory = with_slack((len(images) * x.shape[1], len(phases), *plane), centred)
         lines = images.reshape(-1, *x.shape[2:])
         pool(
             lambda start, stop: _spread(
@@ -153,9 +163,17 @@ def conv(
         elif clamps:
             pool(
                 lambda start, stop: _saturating_rows(
-                    flat, taps, weights, sums, group, plane[1], low, high, out, flags, start, stop
+                    memory,
+                    taps,
+                    weights,
+                    sums,
+                    (*group, flat.shape[1], plane[1], tile_lines, at_a_time, how),
+                    out,
+                    flags,
+                    start,
+                    stop,
                 ),
-                count,
+                len(images) * units,
             )
         else:
             own = correction[part]
@@ -318,45 +336,60 @@ def _rows(
 
 @kernel
 def _saturating_rows(
-    planes: Any,
+    memory: Any,
     offsets: Any,
     weights: Any,
     added: Any,
-    group: Any,
-    pitch: Any,
-    low: Any,
-    high: Any,
+    geometry: Any,
     out: Any,
     over: Any,
     start: Any,
     stop: Any,
 ) -> None:
-    """Rows [start, stop) of the [N * O] output planes; each sum clamped, in the order of offsets and weights."""
-    bias, constant, bias_first = added
+    """Units [start, stop) of [N, tiles, groups, pairs of outputs]; each sum clamped, in the order of offsets.
+
+    A unit is one tile of two output channels, which read the same rows; the last of an odd number is on its own, and
+    of depthwise convolutions each is.
+    """
+    bias, constant, bias_first, low, high, most = added
+    per_group, group_size, image_size, pitch, lines, at_a_time, how = geometry
     outputs, height, width = out.shape[1], out.shape[2], out.shape[3]
-    lines = min(height, max(1, TILE // pitch))
-    sums = np.empty((lines - 1) * pitch + width, weights.dtype)
-    moved = np.empty_like(sums)
-    for row in range(start, stop):
-        n, o = row // outputs, row % outputs
-        base = o // group[0] * group[1]
-        before = clamp(bias[o], low, high) if bias_first else np.int64(0)
-        late = np.int64(0) if bias_first else bias[o]
-        clamped_before = bias_first and before != bias[o]
-        for top in range(0, height, lines):
-            count = min(lines, height - top)
-            acc, flags = sums[: (count - 1) * pitch + width], moved[: (count - 1) * pitch + width]
-            acc[:] = before
-            flags[:] = 0
-            add_rows_saturating(acc, flags, planes[n, base + top * pitch :], offsets, weights[o], low, high)
+    pairs = -(-per_group // at_a_time)
+    in_tile, tiles = outputs // per_group * pairs, -(-height // lines)
+    reach = np.empty(outputs, np.int64)
+    for o in range(outputs):
+        reach[o] = magnitude(weights[o])
+    sums = np.zeros((2, (lines - 1) * pitch + width + SLACK), weights.dtype)
+    moved = np.zeros_like(sums)
+    for unit in range(start, stop):
+        n, place = unit // (tiles * in_tile), unit % (tiles * in_tile)
+        top, g, pair = place // in_tile * lines, place % in_tile // pairs, place % pairs
+        o = g * per_group + pair * at_a_time
+        last = min(o + at_a_time, (g + 1) * per_group) - 1
+        count = min(lines, height - top)
+        length = (count - 1) * pitch + width
+        never = True
+        for m in range(last - o + 1):
+            before = clamp(bias[o + m], low, high) if bias_first else np.int64(0)
+            never &= reach[o + m] <= min(before - low, high - before) // most  # reach * most may leave int64
+            sums[m, :length] = before
+            moved[m, :length] = 0
+        rule = EXACT if never else how
+        base = memory[n * image_size + g * group_size + top * pitch :]
+        saturating_rows(sums, moved, base, offsets, weights[o], weights[last], (low, high), at_a_time, length, rule)
+        for m in range(last - o + 1):
+            channel = o + m
+            late = np.int64(0) if bias_first else bias[channel]
+            clamped_before = bias_first and clamp(bias[channel], low, high) != bias[channel]
             for y in range(count):
                 for x in range(width):
-                    total = np.int64(acc[y * pitch + x]) + late
+                    at = y * pitch + x
+                    total = np.int64(sums[m, at]) + late
                     value = clamp(total, low, high)
-                    last = clamp(value + constant[o], low, high)
-                    changed = value != total or last != value + constant[o]
-                    out[n, o, top + y, x] = last
-                    over[n, o, top + y, x] = flags[y * pitch + x] != 0 or changed or clamped_before
+                    result = clamp(value + constant[channel], low, high)
+                    changed = value != total or result != value + constant[channel]
+                    out[n, channel, top + y, x] = result
+                    over[n, channel, top + y, x] = moved[m, at] != 0 or changed or clamped_before
 
 
 @kernel

@@ -9,6 +9,7 @@ import numpy as np
 
 from intsim.kernels._jit import kernel
 from intsim.kernels.conv import _geometry, _with_rows
+from intsim.kernels.lanes import SLACK, add_rows_at_once, with_slack
 from intsim.kernels.layout import Array, contiguous, per_channel
 from intsim.kernels.parallel import Sharing, run_all
 from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
@@ -17,11 +18,8 @@ from intsim.kernels.walk import finish, hold, in_mac_order, is_ordered, make_wal
 PASS_BYTES = 8 << 20
 """Planes of products that are made at a time: many images go in passes, so that memory stays small."""
 
-TILE = 2048
+TILE = 256
 """Sums that are carried at a time; all outputs use the same rows of products for them, which stay in the cache."""
-
-AT_ONCE = 8
-"""Rows that are added before the sums are stored."""
 
 
 def post_conv(
@@ -85,9 +83,11 @@ def post_conv(
         contiguous(np.broadcast_to(per_channel(0 if v is None else v), outputs)) for v in (bias, constant)
     )
     half = len(table)
-    codes = contiguous(w.reshape(outputs, -1)).astype(np.int64)
-    used = np.flatnonzero(np.bincount(codes.reshape(-1) & (half - 1), minlength=half)[1:]) + 1  # half is a power of 2
-    products, narrow = _rows_of(table, used, codes.shape[1], (biases, constants))
+    codes = contiguous(w.reshape(outputs, -1).astype(np.uint8, copy=False))
+    seen = np.zeros(256, np.bool_)
+    _mark(codes, seen)
+    used = np.flatnonzero(np.bitwise_or.reduce(seen.reshape(-1, half), axis=0)[1:]) + 1  # half is a power of 2
+    products, at_once, narrow = _rows_of(table, used, codes.shape[1], (biases, constants))
     _check_look_ups(x, x_zero + low, table.shape[1])
 
     ordered = is_ordered(summation, overflow, check)
@@ -99,12 +99,16 @@ def post_conv(
     level = np.zeros(half, np.int64)
     level[used] = np.arange(len(used)) * level_size
     taps = within + channel
-    if ordered:
+    if ordered and summation is not None:
         index = in_mac_order(summation, w.shape[1:])
         taps, codes = contiguous(taps[index]), contiguous(codes[:, index])
-    starts = np.empty((outputs, 3), np.int64)
-    terms, signs = np.empty(codes.size + 1, np.int64), np.empty(codes.size + 1, np.int64)
-    _list(codes, half, taps, level, ordered, ordered and not clamps, starts, terms, signs)
+    starts = np.empty((outputs, 4), np.int64)
+    offsets = np.empty(codes.size + 1, np.int32 if w.shape[1] * channel_size < 1 << 31 else np.int64)
+    signs = np.empty(offsets.size if ordered else 0, np.int64)
+    if ordered:
+        _list(codes, half, taps, level, not clamps, starts, offsets, signs)
+    else:
+        _split(codes, half, taps, level, starts, offsets)
     acc = np.empty((images, outputs, *shape), accumulator_dtype(accumulator_bits))
     over = np.empty(acc.shape if check or ordered else (0, 0, 0, 0), np.uint8)
     if acc.size == 0:
@@ -112,21 +116,20 @@ def post_conv(
 
     source = contiguous(x)
     image_bytes = max(1, x.shape[1] * channel_size * products.itemsize)
-    at_once = max(1, PASS_BYTES // image_bytes)
+    in_pass = max(1, PASS_BYTES // image_bytes)
     group = (outputs // groups, w.shape[1] * channel_size)
     lines = min(shape[0], max(1, TILE // plane[1]))
     tiles = -(-shape[0] // lines)
     low_end, high_end = limits(accumulator_bits, True)
-    carry = np.zeros(0, np.int32 if accumulate == "int32" else np.int64)
-    block = np.zeros(0, np.int16 if narrow else np.int32)
+    carry = np.zeros(0, np.int32 if narrow or accumulate == "int32" else np.int64)
     halved = _halved(products)
     walk = make_walk(summation, accumulator_bits, overflow, w.shape[1], prod(w.shape[2:])) if ordered else None
     first_bias = summation is not None and summation.bias_first
-    lists = (starts, terms, signs, group, plane[1], lines)
+    lists = (starts, offsets, signs, group, plane[1], lines)
 
     def run_pass(part: slice) -> None:
         images = source[part]
-        planes = np.empty((len(images) * x.shape[1], len(used), len(phases), *plane), products.dtype)
+        planes, memory = with_slack((len(images) * x.shape[1], len(used), len(phases), *plane), products.dtype)
         flat_x = images.reshape(-1, *x.shape[2:])
         pool(
             lambda start, stop: _spread(
@@ -140,7 +143,10 @@ def post_conv(
             rule = (accumulator_bits, low_end, high_end, overflow == "saturate")
             added = biases + constants
             pool(
-                lambda start, stop: _rows(flat, lists, added, rule, check, carry, block, out, flags, start, stop), count
+                lambda start, stop: _rows(
+                    memory, flat.shape[1], lists, added, rule, check, carry, at_once, out, flags, start, stop
+                ),
+                count,
             )
         elif clamps:
             sums = (biases, constants, first_bias, low_end, high_end)
@@ -148,24 +154,26 @@ def post_conv(
         else:
             pool(lambda start, stop: _walked_rows(flat, lists, biases, constants, walk, out, flags, start, stop), count)
 
-    for first in range(0, images, at_once):
-        run_pass(slice(first, first + at_once))
+    for first in range(0, images, in_pass):
+        run_pass(slice(first, first + in_pass))
     return acc, over if check else None
 
 
-def _rows_of(table: Array, used: Array, terms: int, added: tuple[Array, ...]) -> tuple[Array, bool]:
-    """The table's rows of the levels used, in the smallest dtype; whether int16 holds the sum of AT_ONCE products.
+def _rows_of(table: Array, used: Array, terms: int, added: tuple[Array, ...]) -> tuple[Array, int, bool]:
+    """The table's rows of the levels used, in the smallest dtype; how many of their products it can add; whether int32
+    holds a sum of products.
 
-    Raises ValueError where int32 does not hold such a sum, or int64 not the sum of all that is added.
+    Raises ValueError where int32 does not hold a product, or int64 not the sum of all that is added.
     """
     rows = np.ascontiguousarray(table[used])
-    low, high = int(rows.min(initial=0)), int(rows.max(initial=0))
+    low, high = min(int(rows.min(initial=0)), -1), max(int(rows.max(initial=0)), 1)
     most = max(-low, high)
     largest = most * terms + sum(int(np.abs(v.astype(np.float64)).max(initial=0)) for v in added)
-    if AT_ONCE * most >= 1 << 31 or largest >= 1 << 62:
+    if most >= 1 << 31 or largest >= 1 << 62:
         raise ValueError(f"{terms} products of up to {most} may leave int64: use fewer guard bits, or the spec")
-    narrow = AT_ONCE * low >= -(1 << 15) and AT_ONCE * high < 1 << 15
-    return rows.astype(np.int16 if low >= -(1 << 15) and high < 1 << 15 else np.int32), narrow
+    end = 1 << 15 if low >= -(1 << 15) and high < 1 << 15 else 1 << 31
+    at_once = min(end // -low, (end - 1) // high)
+    return rows.astype(np.int16 if end == 1 << 15 else np.int32), at_once, most * terms < 1 << 31
 
 
 def _check_look_ups(x: Array, first: int, count: int) -> None:
@@ -185,25 +193,51 @@ def _halved(rows: Array) -> Array:
 
 
 @kernel
-def _list(
-    codes: Any, half: Any, taps: Any, level: Any, ordered: Any, zeros: Any, starts: Any, offsets: Any, signs: Any
-) -> None:
-    """The rows that each output adds: starts [O, 3], offsets, signs; weights of zero are left out, unless `zeros`.
+def _mark(codes: Any, seen: Any) -> None:
+    """seen[c] becomes True for each code that there is."""
+    for o in range(codes.shape[0]):
+        for k in range(codes.shape[1]):
+            seen[codes[o, k]] = True
 
-    Not ordered: each output's rows to add come first, from starts[o, 0], the rows to subtract from starts[o, 1].
+
+@kernel
+def _split(codes: Any, half: Any, taps: Any, level: Any, starts: Any, offsets: Any) -> None:
+    """The rows that each output adds, from starts[o, 0] to starts[o, 1], and subtracts, from starts[o, 2] to [o, 3].
+
+    Weights of zero are in neither. Both ends are written for each weight, and kept by moving on: signs are random, so
+    that a branch would be mispredicted.
+    """
+    terms = codes.shape[1]
+    for o in range(codes.shape[0]):
+        first, last = o * terms, (o + 1) * terms - 1
+        starts[o, 0], starts[o, 3] = first, last + 1
+        for k in range(terms):
+            code = np.int64(codes[o, k])
+            magnitude, below = code & (half - 1), code >= half
+            offset = taps[k] + level[magnitude]
+            offsets[first] = offset
+            offsets[last] = offset
+            first += (magnitude > 0) & (not below)
+            last -= (magnitude > 0) & below
+        starts[o, 1], starts[o, 2] = first, last + 1
+
+
+@kernel
+def _list(codes: Any, half: Any, taps: Any, level: Any, zeros: Any, starts: Any, offsets: Any, signs: Any) -> None:
+    """The rows that each output adds, in order, from starts[o, 0] to starts[o, 1], and their signs.
+
+    Weights of zero are left out, unless `zeros`: then they are there with the sign 0.
     """
     count = 0
     for o in range(codes.shape[0]):
         starts[o, 0] = count
-        for negative in range(1 if ordered else 2):
-            starts[o, 1] = count
-            for k in range(codes.shape[1]):
-                magnitude, below = codes[o, k] & (half - 1), codes[o, k] >= half
-                # always written, and kept by moving on: signs are random, so that a branch would be mispredicted
-                offsets[count] = taps[k] + level[magnitude]
-                signs[count] = (magnitude > 0) * (1 - 2 * below)
-                count += zeros | ((magnitude > 0) & (ordered | (below == negative)))
-        starts[o, 2] = count
+        for k in range(codes.shape[1]):
+            code = np.int64(codes[o, k])
+            magnitude, below = code & (half - 1), code >= half
+            offsets[count] = taps[k] + level[magnitude]
+            signs[count] = (magnitude > 0) * (1 - 2 * below)
+            count += zeros | (magnitude > 0)
+        starts[o, 1] = count
 
 
 @kernel
@@ -243,46 +277,15 @@ def _spread(
 
 
 @kernel
-def _add_rows(acc: Any, rows: Any, offsets: Any, first: Any, last: Any, sign: Any, block: Any) -> None:
-    """acc[i] += sign * sum over first <= k < last of rows[offsets[k] + i]; AT_ONCE rows at a time in block's dtype."""
-    n = acc.shape[0]
-    whole = first + (last - first) // 8 * 8
-    for k in range(first, whole, 8):
-        x0 = rows[offsets[k] : offsets[k] + n]
-        x1 = rows[offsets[k + 1] : offsets[k + 1] + n]
-        x2 = rows[offsets[k + 2] : offsets[k + 2] + n]
-        x3 = rows[offsets[k + 3] : offsets[k + 3] + n]
-        x4 = rows[offsets[k + 4] : offsets[k + 4] + n]
-        x5 = rows[offsets[k + 5] : offsets[k + 5] + n]
-        x6 = rows[offsets[k + 6] : offsets[k + 6] + n]
-        x7 = rows[offsets[k + 7] : offsets[k + 7] + n]
-        for i in range(n):
-            block[i] = x0[i] + x1[i] + x2[i] + x3[i] + x4[i] + x5[i] + x6[i] + x7[i]
-        if sign > 0:
-            for i in range(n):
-                acc[i] += block[i]
-        else:
-            for i in range(n):
-                acc[i] -= block[i]
-    for k in range(whole, last):
-        x0 = rows[offsets[k] : offsets[k] + n]
-        if sign > 0:
-            for i in range(n):
-                acc[i] += x0[i]
-        else:
-            for i in range(n):
-                acc[i] -= x0[i]
-
-
-@kernel
 def _rows(
-    planes: Any,
+    memory: Any,
+    image_size: Any,
     lists: Any,
     added: Any,
     rule: Any,
     check: Any,
     carry: Any,
-    block: Any,
+    at_once: Any,
     out: Any,
     over: Any,
     start: Any,
@@ -292,21 +295,20 @@ def _rows(
     outputs, height, width = out.shape[1], out.shape[2], out.shape[3]
     starts, offsets, _, group, pitch, lines = lists
     bits, low, high, saturates = rule
-    sums = np.empty((lines - 1) * pitch + width, carry.dtype)
-    eight = np.empty(sums.shape[0], block.dtype)
+    sums = np.empty((lines - 1) * pitch + width + SLACK, carry.dtype)
     tiles = -(-height // lines)
     for row in range(start, stop):
         n, o = row // (tiles * outputs), row % outputs
         top = row // outputs % tiles * lines
         count = min(lines, height - top)
-        acc = sums[: (count - 1) * pitch + width]
-        acc[:] = 0
-        base = planes[n, o // group[0] * group[1] + top * pitch :]
-        _add_rows(acc, base, offsets, starts[o, 0], starts[o, 1], 1, eight)
-        _add_rows(acc, base, offsets, starts[o, 1], starts[o, 2], -1, eight)
+        length = (count - 1) * pitch + width
+        sums[:] = 0
+        base = memory[n * image_size + o // group[0] * group[1] + top * pitch :]
+        add_rows_at_once(sums, base, offsets, starts[o, 0], starts[o, 1], at_once, 0, length)
+        add_rows_at_once(sums, base, offsets, starts[o, 2], starts[o, 3], at_once, 1, length)
         for y in range(count):
             for x in range(width):
-                total = np.int64(acc[y * pitch + x]) + added[o]
+                total = np.int64(sums[y * pitch + x]) + added[o]
                 out[n, o, top + y, x] = clamp(total, low, high) if saturates else wrap(total, bits)
                 if check:
                     over[n, o, top + y, x] = total < low or total > high
@@ -331,7 +333,7 @@ def _saturating_rows(planes: Any, lists: Any, added: Any, out: Any, over: Any, s
         acc[:] = clamp(first, low, high)
         clamped[:] = first != clamp(first, low, high)
         base = planes[n, o // group[0] * group[1] + top * pitch :]
-        for k in range(starts[o, 0], starts[o, 2]):
+        for k in range(starts[o, 0], starts[o, 1]):
             products, sign = base[offsets[k] : offsets[k] + length], signs[k]
             for i in range(length):
                 total = acc[i] + sign * products[i]
@@ -368,7 +370,7 @@ def _walked_rows(
         acc[:] = begun
         events[:] = begun != first
         base = planes[n, o // group[0] * group[1] + top * pitch :]
-        own = slice(starts[o, 0], starts[o, 2])
+        own = slice(starts[o, 0], starts[o, 1])
         walk_rows(acc, events, base, offsets[own], signs[own], walk, nodes)
         for y in range(count):
             for x in range(width):

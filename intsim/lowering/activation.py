@@ -33,14 +33,18 @@ def lower_activation(builder: Builder, node: Node, clamp: Clamp) -> None:
         codes = Clamp(output, *bounds(node)).codes(y) or (y.low, y.high)
         builder.emit("clip", (name,), output, y, node, low=codes[0], high=codes[1])
         return
+    emit_table(builder, node, name, output, x, y, constant_reals(builder, node))
+
+
+def constant_reals(builder: Builder, node: Node) -> list[np.ndarray[Any, Any]]:
+    """The parameters of a node behind its first operand, as reals. Errors: UnsupportedOp where one is computed."""
     constants = [builder.graph.constants[n] for n in node.inputs[1:] if n in builder.graph.constants]
     if len(constants) != len(node.inputs) - 1:
         raise UnsupportedOp(f"node {node.name!r} ({node.op}): its parameters must be constants")
-    reals = [
+    return [
         c if (f := builder.graph.format(n)) is None else f.real(c)
         for n, c in zip(node.inputs[1:], constants, strict=True)
     ]
-    emit_table(builder, node, name, output, x, y, reals)
 
 
 def emit_requantize_codes(builder: Builder, node: Node, name: str, output: str, x: Format, y: Format) -> str:

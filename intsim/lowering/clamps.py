@@ -2,6 +2,9 @@
 
 Rounding is monotonic, so clamping the output codes equals clamping the real: clip(quantize(r), quantize(bounds)) =
 quantize(clip(r, bounds)). So the head takes the output's format, and the clamp acts on its codes.
+
+LeakyRelu and PRelu there round a second time, so that the target says whether they act on those codes (the project's
+choice: in the output's format, by a table of exact results) or on the accumulator.
 """
 
 from __future__ import annotations
@@ -30,15 +33,22 @@ CLAMPED = frozenset(
 )
 """Ops that can carry a clamp on their output codes."""
 
+MAC_OPS = ("Conv", "MatMul", "Gemm")
+SLOPED = ("LeakyRelu", "PRelu")
+
 
 @dataclass(frozen=True)
 class Clamp:
-    """A head's output once its clamps are absorbed: value name, bounds in reals, the absorbed nodes."""
+    """A head's output once what is behind it is absorbed: value name, bounds in reals, the absorbed nodes.
+
+    slope: the absorbed LeakyRelu or PRelu, if that is what it is; it has no bounds then.
+    """
 
     output: str
     low: float = -math.inf
     high: float = math.inf
     nodes: tuple[Node, ...] = ()
+    slope: Node | None = None
 
     def codes(self, format: Format) -> tuple[int, int] | None:
         """The clamp in output codes (half_up of the exact bound / scale); None where it changes nothing.
@@ -64,10 +74,7 @@ def bounds(node: Node) -> tuple[float, float]:
 
 def find_clamps(graph: Graph) -> Mapping[str, Clamp]:
     """For each head (by node name) whose real output only feeds Relu or Clip and then a quantizer: its Clamp."""
-    readers: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            readers.setdefault(name, []).append(node)
+    readers = _readers(graph)
     found: dict[str, Clamp] = {}
     for head in graph.nodes:
         if head.op not in CLAMPED or graph.format(head.outputs[0]) is not None:
@@ -84,3 +91,26 @@ def find_clamps(graph: Graph) -> Mapping[str, Clamp]:
         if absorbed and graph.format(output) is not None:
             found[head.name] = Clamp(output, low, high, tuple(absorbed))
     return found
+
+
+def find_slopes(graph: Graph) -> Mapping[str, Clamp]:
+    """For each MAC layer whose real output only feeds a LeakyRelu or PRelu that is quantized: its Clamp."""
+    readers = _readers(graph)
+    found: dict[str, Clamp] = {}
+    for head in graph.nodes:
+        output = head.outputs[0]
+        followers = readers.get(output, [])
+        if head.op not in MAC_OPS or graph.format(output) is not None or output in graph.outputs:
+            continue
+        if len(followers) == 1 and followers[0].op in SLOPED and graph.format(followers[0].outputs[0]) is not None:
+            found[head.name] = Clamp(followers[0].outputs[0], nodes=(followers[0],), slope=followers[0])
+    return found
+
+
+def _readers(graph: Graph) -> dict[str, list[Node]]:
+    """The nodes that read each value."""
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    return readers

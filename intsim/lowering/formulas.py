@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from intsim.lowering.lowered import Layer
+from intsim.lowering.lowered import MAC_LAYERS, Layer
+from intsim.summation import PLAIN
 
 Parameters = Mapping[str, Any]
 
 
 def formula(layer: Layer) -> str:
-    """The formula of a layer that rounds, before the clip to its format; "" for other layers."""
+    """The formula of a layer that adds up or rounds, before the clip to its format; "" for other layers."""
     write = FORMULAS.get(layer.op)
     return "" if write is None else write(layer.parameters)
 
@@ -171,6 +172,37 @@ def _nngen(p: Parameters) -> str:
     return quotient("half_away", "acc", p["out_shift"])
 
 
+def _mac(p: Parameters) -> str:
+    """The sum of products, and what its adders do with it, in the order in which it happens."""
+    s = p.get("summation") or PLAIN
+    x, w = ("x", "w") if "strides" in p else ("a", "b")
+    zeros = s.offsets if s.offsets is not None else (p.get(f"{x}_zero", 0), p.get(f"{w}_zero", 0))
+    product = f"T[{w}, {centred(x, zeros[0])}]" if "table" in p else f"{centred(x, zeros[0])} * {centred(w, zeros[1])}"
+    bias = p.get("bias") is not None and bool(np.any(p["bias"]))
+    first, last = ("bias + " if bias and s.bias_first else ""), (" + bias" if bias and not s.bias_first else "")
+    corrected = " + correction for the zero points" if s.offsets is not None else ""
+    constant = plus(p.get("constant", 0))
+    verb = {"saturate": "saturates", "wrap": "wraps", "trap": "traps"}
+    each = " after every addition" if p["overflow"] == "saturate" and s.clamp == "product" else ""
+    steps = [f"{first}sum({product}){corrected}{last}{constant}"]
+    if s.order is not None:
+        axes = ("channel", "column") if len(s.order) == 2 else ("channel", "row", "column")
+        steps.append(f"in the order {', '.join(axes[axis] for axis in s.order)}")
+    if s.lanes > 1:
+        nodes = "" if s.tree_bits is None else f", whose nodes have {s.tree_bits} bits ({s.tree_overflow})"
+        steps.append(f"trees of {s.lanes}{nodes}")
+    steps.append(f"{verb[p['overflow']]} in {p['accumulator_bits']} bits{each}")
+    if s.channels_per_pass is not None:
+        kept = quotient(s.spill_rounding, "acc", s.spill_shift)
+        bits = p["accumulator_bits"] if s.spill_bits is None else s.spill_bits
+        steps.append(f"every {s.channels_per_pass} channels {kept} is spilled in {bits} bits ({s.spill_overflow})")
+    return "; ".join(steps)
+
+
+def _leaky_relu(p: Parameters) -> str:
+    return f"acc if acc >= 0 else {quotient(p['rounding'], 'acc * ' + number(p['slope']), p['shift'])}"
+
+
 FORMULAS: Mapping[str, Callable[[Parameters], str]] = {
     "requantize": _shift,
     "requantize_float32": _float32,
@@ -193,6 +225,8 @@ FORMULAS: Mapping[str, Callable[[Parameters], str]] = {
     "requantize_pulp": _pulp,
     "requantize_max7800x": _max7800x,
     "requantize_nngen": _nngen,
+    "leaky_relu": _leaky_relu,
+    **dict.fromkeys(MAC_LAYERS, _mac),
     "requantize_quotient": lambda p: f"{p['rounding']}(acc * {p['factor']} / {p['divisor']}){plus(p['zero_point'])}",
     "add": _sum("+"),
     "sub": _sum("-"),

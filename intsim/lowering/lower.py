@@ -20,7 +20,7 @@ from intsim.lowering import (
     shift,
 )
 from intsim.lowering.builder import Builder
-from intsim.lowering.clamps import Clamp, find_clamps
+from intsim.lowering.clamps import Clamp, find_clamps, find_slopes
 from intsim.lowering.fold_affine import fold_affine
 from intsim.lowering.lowered import Lowered
 from intsim.target import Target
@@ -50,7 +50,7 @@ def lower(graph: Graph, target: Target) -> Lowered:
         raise UnsupportedOp(f"model {graph.name!r} has no quantized tensor; quantize it first (`intsim quantize`)")
     graph = fold_affine(graph, target)
     builder = Builder(graph, target)
-    clamps = find_clamps(graph)
+    clamps = {**find_clamps(graph), **({} if target.float_islands else find_slopes(graph))}
     tail = float_tail(graph)
     absorbed: set[str] = set()
     for node in graph.nodes:

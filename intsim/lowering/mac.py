@@ -11,6 +11,7 @@ from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import accumulator as accumulators
 from intsim.lowering import onnxruntime, post, requantizers, shift
+from intsim.lowering.activation import constant_reals, emit_table
 from intsim.lowering.builder import Builder, channels, codes_of
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.emit import emit_clamped
@@ -23,6 +24,7 @@ OPS = ("Conv", "MatMul", "Gemm")
 def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
     """acc = conv or matmul of centred codes + aligned bias; y = requantize(acc); then the clamp, if any.
 
+    A LeakyRelu or PRelu behind it is part of it: on the accumulator, or a table on codes of the output's format.
     A node without output quantizer keeps its accumulator, dequantized: y = float32(acc) * scale. ConvInteger and
     MatMulInteger (attribute raw_output) put out the accumulator itself.
     """
@@ -37,7 +39,40 @@ def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
         return
     axis = 1 if node.op == "Conv" else -1
     op, parameters = requantization(builder, node, clamp, x, w, y, unit)
-    emit_clamped(builder, node, clamp, y, op, (accumulator,), axis=axis, **parameters)
+    if clamp.slope is None:
+        emit_clamped(builder, node, clamp, y, op, (accumulator,), axis=axis, **parameters)
+    elif builder.target.at(node.name).activation == "before":
+        name = emit_slope_before(builder, node, clamp.slope, accumulator, unit, axis)
+        builder.emit(op, (name,), clamp.output, y, node, note=f"{clamp.slope.op} before", axis=axis, **parameters)
+    else:
+        codes = builder.emit(op, (accumulator,), f"{clamp.output}#inactive", y, node, axis=axis, **parameters)
+        emit_table(builder, clamp.slope, codes, clamp.output, y, y, constant_reals(builder, clamp.slope))
+
+
+def emit_slope_before(builder: Builder, node: Node, activation: Node, accumulator: str, unit: Format, axis: int) -> str:
+    """The layer of a LeakyRelu or PRelu on the accumulator; its name. The slope: half_up(slope * 2**slope_bits)."""
+    target = builder.target.at(node.name)
+    reals = [np.float32(activation.attributes["alpha"])] if activation.op == "LeakyRelu" else []
+    slopes = np.concatenate([np.ravel(r) for r in reals or constant_reals(builder, activation)]).astype(np.float64)
+    codes = np.floor(np.ldexp(slopes, target.slope_bits) + 0.5)  # exact: a float32 and its half have room in float64
+    if np.abs(codes).max() >= 1 << 31:
+        raise UnsupportedOp(
+            f"node {activation.name!r} ({activation.op}): a slope of {np.abs(slopes).max():g} does not fit in 32 bits "
+            f"with {target.slope_bits} fraction bits; give the target fewer slope_bits, or activation 'after'"
+        )
+    return builder.emit(
+        "leaky_relu",
+        (accumulator,),
+        f"{accumulator}#activated",
+        unit,
+        node,
+        note=f"project's choice: the slope in {target.slope_bits} fraction bits, {target.rounding}",
+        slope=shift.scalar_or_array(codes.astype(np.int64)),
+        shift=target.slope_bits,
+        rounding=target.rounding,
+        width=unit.bits,
+        axis=axis,
+    )
 
 
 def requantization(

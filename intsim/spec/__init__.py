@@ -20,6 +20,7 @@ from intsim.spec.copy import copy
 from intsim.spec.dequantize_float32 import dequantize_float32
 from intsim.spec.flatten import flatten
 from intsim.spec.island import island
+from intsim.spec.leaky_relu import leaky_relu
 from intsim.spec.matmul import matmul
 from intsim.spec.max_pool import max_pool
 from intsim.spec.mul import mul
@@ -81,6 +82,7 @@ __all__ = [
     "divide",
     "flatten",
     "island",
+    "leaky_relu",
     "matmul",
     "max_pool",
     "mul",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.cli.conftest import Cli, Files
 
 
@@ -53,4 +55,40 @@ def test_formulas_with_their_numbers(cli: Cli, files: Files) -> None:
     layers = cli("inspect", files.model, "--target", "xnnpack", "--json").json["layers"]
     formulas = {layer["name"]: layer["formula"] for layer in layers}
     assert formulas["conv1_q#unclamped"] == "half_even(float32(acc) * 0.001953125)"
-    assert formulas["conv1_q#accumulator"] == formulas["conv1_q"] == ""
+    assert formulas["conv1_q#accumulator"] == "sum(x * w) + bias; wraps in 32 bits"
+    assert formulas["conv1_q"] == ""
+
+
+WALK = """
+base = "diffquant"
+accumulator_bits = 14
+overflow = "saturate"
+mac_order = ["row", "column", "channel"]
+lanes = 4
+tree_bits = 16
+tree_overflow = "saturate"
+channels_per_pass = 2
+spill_bits = 12
+spill_shift = 2
+spill_rounding = "half_even"
+bias_added = "first"
+overrides = [{ node = "*", rounding_constant = "inside" }, { node = "nosuch*", headroom = 3 }]
+"""
+
+
+def test_the_walk_of_an_accumulator(cli: Cli, files: Files, tmp_path: Path) -> None:
+    path = tmp_path / "walk.toml"
+    path.write_text(WALK)
+    done = cli("inspect", files.model, "--target", str(path))
+    walk = (
+        "in the order row, column, channel; trees of 4, whose nodes have 16 bits (saturate); saturates in 14 bits "
+        "after every addition; every 2 channels half_even(acc / 2**2) is spilled in 12 bits (saturate)"
+    )
+    assert f"conv1_q#accumulator = bias + sum(x * w) + 256; {walk}\n" in done.out
+    assert "The target's override of 'nosuch*' matches no node." in done.out
+    assert cli("inspect", files.model, "--target", str(path), "--json").json["unused_overrides"] == ["nosuch*"]
+
+
+def test_multipliers_are_shown_in_full(cli: Cli, files: Files) -> None:
+    line = next(li for li in cli("inspect", files.model, "--target", "tflite").out.splitlines() if "conv1_q" in li)
+    assert "x 1073741824, shift -8" in line

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from intsim.errors import AccumulatorOverflow, OutOfDomain
 from intsim.kernels.parallel import Pool
+from intsim.summation import Summation
 from tests.kernels.compare import Array, assert_equal, assert_same, codes, kernel_of, spec_of
 
 conv = kernel_of("conv")
@@ -188,3 +189,29 @@ def test_more_threads_than_rows() -> None:
     x, w = codes(rng, np.int8, (1, 1, 5, 5)), codes(rng, np.int8, (3, 1, 3, 3))
     with Pool(8) as pool:
         assert_equal(conv(x, w, **PLAIN, pool=pool)[0], conv(x, w, **PLAIN)[0])
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (3, 300), (40, 23)])
+def test_saturating_tiles_of_any_number_of_outputs(size: tuple[int, int], outputs: int, groups: int) -> None:
+    """Odd numbers of outputs in a group, tiles of one line and of many, one vector and many, every kind of lane."""
+    rng = np.random.default_rng(outputs)
+    x = codes(rng, np.int8, (2, 2 * groups, *size))
+    w = codes(rng, np.int8, (outputs * groups, 2, 3, 2))
+    w[::2] //= 64  # small weights never reach the ends
+    common = {"strides": (1, 1), "pads": (1, 1, 1, 0), "dilations": (1, 1), "groups": groups, "overflow": "saturate"}
+    bias = rng.integers(-(2**12), 2**12, len(w))
+    for bits, zero, first in ((9, 0, False), (14, 0, True), (16, -128, True), (17, 5, False)):
+        assert_same(
+            "conv", x, w, x_zero=zero, bias=bias, accumulator_bits=bits, summation=Summation(bias_first=first), **common
+        )
+
+
+@pytest.mark.parametrize("bits", [31, 32, 33, 40])
+def test_saturating_sums_of_wide_codes(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    x, w = codes(rng, np.int16, (1, 30, 5, 9)), codes(rng, np.int16, (3, 30, 3, 3))
+    x[:, ::2], w[1] = -(2**15), -(2**15)
+    parameters = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1, "accumulator_bits": bits}
+    assert_same("conv", x, w, overflow="saturate", **parameters)

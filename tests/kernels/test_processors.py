@@ -24,10 +24,15 @@ r = rng.normal(0, 2, (2, 8, 17, 19)).astype(np.float32)
 c8 = {"bits": 8, "signed": True}
 windows = {"kernel": (3, 2), "strides": (2, 1), "pads": (1, 0, 1, 1), "dilations": (1, 1)}
 conv = {"strides": (2, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1, "accumulator_bits": 19}
+wide = (a.astype(np.int16) << 8, w.astype(np.int16) << 8)
 f = np.float32(0.0173)
 calls = [
     ("conv", (a, w), {**conv, "overflow": "wrap"}),
     ("conv", (a, w), {**conv, "overflow": "saturate"}),
+    ("conv", (a, w), {**conv, "overflow": "saturate", "accumulator_bits": 14}),
+    ("conv", (a, w), {**conv, "overflow": "saturate", "accumulator_bits": 16}),
+    ("conv", wide, {**conv, "overflow": "saturate", "accumulator_bits": 32}),
+    ("post_conv", (a, w & 7), {**conv, "overflow": "wrap", "table": rng.integers(-2000, 2000, (8, 256)), "low": -128}),
     ("conv", (a, w), {**conv, "overflow": "wrap", "check": False, "accumulate": "int32"}),
     ("requantize", (acc,), {"shift": 11, "rounding": "half_even", **c8}),
     ("requantize_float32", (acc,), {"multiplier": f, **c8}),
@@ -58,4 +63,4 @@ def test_the_plainest_x86_64_gives_the_same_bits(tmp_path: Path) -> None:
         assert (result.returncode, result.stderr) == (0, "")
         outputs.append(result.stdout.splitlines())
     assert outputs[0] == outputs[1]
-    assert len(outputs[0]) == 14
+    assert len(outputs[0]) == 22

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from intsim.formats import ROUNDINGS
-from intsim.kernels.rounding import MAX_SHIFT, shift_terms
+from intsim.kernels.rounding import MAX_SHIFT, RULES, shift_terms
 
 z3: Any = pytest.importorskip("z3")
 
@@ -60,7 +60,7 @@ def defined(v: Any, shift: int, rule: str) -> Any:
     floor = v >> shift
     remainder = v & ((1 << shift) - 1)  # v - (floor << shift), which costs the solver more
     up = rounds_up(remainder, (1 << shift) - remainder, floor < 0, floor & 1 == 1, rule)
-    return floor + z3.If(up, constant(1), constant(0))
+    return floor + z3.If(up, z3.BitVecVal(1, v.size()), z3.BitVecVal(0, v.size()))
 
 
 def test_a_false_claim_is_not_proved() -> None:
@@ -89,12 +89,25 @@ def test_shift_right_is_the_definition_and_stays_in_int64(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", ROUNDINGS)
 def test_fold_keeps_what_decides_the_rounding(rule: str) -> None:
-    """kernels/rounding.py, fold: v >> excess with a sticky bit rounds, shifted by the rest (2 or more), as v does."""
-    v = number("v", 24)
-    for excess in (1, 2, 3, 9, 20):
-        folded = (v >> excess) | z3.If(v & ((1 << excess) - 1) == 0, constant(0), constant(1))
-        for rest in (2, 3):
-            assert holds(defined(folded, rest, rule) == defined(v, excess + rest, rule)), (excess, rest)
+    """kernels/rounding.py, fold: v >> excess with a sticky bit rounds, shifted by the rest, as every int64 v does.
+
+    The rest is MAX_SHIFT, where folding begins; 2 and 3 show that two bits are enough for every rule.
+    """
+    for rest in (2, 3, MAX_SHIFT):
+        for excess in range(1, 64):
+            v = z3.SignExt(64, z3.BitVec("v", 64))  # wide enough for 2**(63 + MAX_SHIFT)
+            sticky = z3.If(v & ((1 << excess) - 1) == 0, v & 0, v & 0 | 1)
+            assert holds(defined(v >> excess | sticky, rest, rule) == defined(v, excess + rest, rule)), (excess, rest)
+
+
+@pytest.mark.parametrize("rule", ROUNDINGS)
+def test_a_bit_less_than_fold_keeps_is_not_enough(rule: str) -> None:
+    """Shifted by 1 after folding, a sticky bit is the tie itself; without one, what was lost is lost."""
+    v = number("v")
+    sticky = z3.If(v & 7 == 0, constant(0), constant(1))
+    directed = rule in ("floor", "ceil", "toward_zero", "away_from_zero")
+    assert holds(defined(v >> 3 | sticky, 1, rule) == defined(v, 4, rule)) == directed
+    assert holds(defined(v >> 3, 2, rule) == defined(v, 5, rule)) == (rule in ("floor", "half_up"))
 
 
 def test_products_stay_within_their_bounds() -> None:
@@ -155,7 +168,11 @@ def test_rounding_divide_by_pot() -> None:
 
 
 def test_single_rounding_of_tflite_and_cmsis_nn() -> None:
-    """(p + 2**(t-1)) >> t and ((p >> (t-1)) + 1) >> 1 are half_up, within int64, for t = 31 - shift."""
+    """(p + 2**(t-1)) >> t and ((p >> (t-1)) + 1) >> 1 are half_up, within int64, for t = 31 - shift.
+
+    TFLite's requantizer of int64 accumulators (t = 15 - shift) and XNNPACK's rndnu (t = n) are the first form too;
+    their products are within 2**62.
+    """
     p, known = product("p")
     for t in range(1, 63):
         tflite, cmsis = (p + (1 << (t - 1))) >> t, ((p >> (t - 1)) + 1) >> 1
@@ -193,3 +210,88 @@ def test_half_away_of_nvdla() -> None:
         used = min(shift, 62)
         ours = (v + ((1 << used) >> 1) - less) >> used
         assert holds(z3.And(fits(v + ((1 << used) >> 1)), ours == defined(v, shift, "half_away"))), shift
+
+
+@pytest.mark.parametrize("bits", range(1, 65))
+def test_wrap(bits: int) -> None:
+    """kernels/saturate.py: (v << unused) >> unused keeps the lowest bits and repeats the top one of them."""
+    v, unused = z3.BitVec("v", 64), 64 - bits
+    kept = (v << unused) >> unused
+    assert holds(z3.And(fits(kept, bits), (kept - v) & ((1 << bits) - 1) == 0) if bits < 64 else kept == v)
+
+
+def test_wrapping_every_step_of_pulp_is_wrapping_the_last() -> None:
+    """requantize_pulp: each intermediate value kept to 32 bits before the next, which then cannot leave int64."""
+    v, multiplier, addend, half = z3.BitVecs("v multiplier addend half", 64)
+
+    def wrap32(x: Any) -> Any:
+        return z3.SignExt(32, z3.Extract(31, 0, x))
+
+    kept = wrap32(wrap32(wrap32(wrap32(v) * multiplier) + addend) + half)
+    assert holds(kept == wrap32(v * multiplier + addend + half))
+
+
+def clipped(v: Any, low: int, high: int) -> Any:
+    ends = [z3.BitVecVal(end, v.size()) for end in (low, high)]
+    return z3.If(v < ends[0], ends[0], z3.If(v > ends[1], ends[1], v))
+
+
+@pytest.mark.parametrize("width", [16, 32])
+def test_saturating_lanes(width: int) -> None:
+    """kernels/lanes.py: an addition that saturates at the lane's ends, then at the accumulator's, is the exact sum
+    clamped; and the sum modulo the lane's width differs from what was kept just where the clamp changed it."""
+    acc, product = (z3.SignExt(2, z3.BitVec(name, width)) for name in ("acc", "product"))
+    for bits in range(2, width + 1):
+        low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        exact = acc + product
+        kept = clipped(clipped(exact, -(1 << (width - 1)), (1 << (width - 1)) - 1), low, high)
+        modular = z3.SignExt(2, z3.Extract(width - 1, 0, exact))
+        claim = z3.And(kept == clipped(exact, low, high), (modular != kept) == (exact != clipped(exact, low, high)))
+        assert holds(claim, acc >= low, acc <= high), bits
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(1, False), (2, True), (8, True), (8, False), (32, True), (63, False)])
+def test_the_window_of_a_left_shift(bits: int, signed: bool) -> None:
+    """kernels/requantize.py: v is compared with the window, and shifted only inside it, for every int64 and zero."""
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    wide = z3.BitVec("v", 64)
+    v, zero = z3.SignExt(80, wide), z3.SignExt(80, z3.BitVec("zero", 64))
+    end = z3.BitVecVal((1 << 63) - 1, 144)
+
+    def to_int64(x: Any) -> Any:
+        return z3.If(x > end, end, z3.If(x < ~end, ~end, x))
+
+    for left in range(64):
+        least, most = to_int64(-((zero - low) >> left)), to_int64((high - zero) >> left)
+        bounds = [z3.BitVecVal(e, 144) for e in (low, high)]
+        ours = z3.If(v < least, bounds[0], z3.If(v > most, bounds[1], (v << left) + zero))
+        inside = z3.And(v >= least, v <= most)
+        claim = z3.And(ours == clipped((v << left) + zero, low, high), z3.Implies(inside, fits((v << left) + zero)))
+        assert holds(claim, zero >= low, zero <= high), left
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_divide(rule: str) -> None:
+    """kernels/rounding.py, divide: for every n and d > 0, with n = floor * d + remainder."""
+    floor, remainder, d = z3.Ints("floor remainder d")
+    n, odd = floor * d + remainder, floor % 2 == 1
+    negative = floor < 0  # as n < 0, since d > 0 and 0 <= remainder < d
+    to_next = d - remainder
+    tie = {
+        "half_up": z3.BoolVal(True),
+        "half_down": z3.BoolVal(False),
+        "half_even": odd,
+        "half_away": z3.Not(negative),
+        "half_to_zero": negative,
+    }
+    directed = {
+        "floor": z3.BoolVal(False),
+        "ceil": z3.BoolVal(True),
+        "toward_zero": negative,
+        "away_from_zero": z3.Not(negative),
+    }
+    nearest = z3.If(remainder != to_next, remainder > to_next, tie.get(rule, odd))
+    up = z3.If(remainder == 0, z3.BoolVal(False), directed.get(rule, nearest))
+    given = (d > 0, remainder >= 0, remainder < d)
+    assert holds(up == rounds_up(remainder, to_next, negative, odd, rule), *given)
+    assert holds((n < 0) == negative, *given)

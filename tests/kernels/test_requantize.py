@@ -30,6 +30,15 @@ def test_all_accumulators_of_12_bits(rounding: str, shift: int) -> None:
         )
 
 
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_every_12_bit_accumulator_shift_and_width(rounding: str) -> None:
+    acc = np.arange(-2048, 2048, dtype=np.int32)
+    for shift in range(-3, 15):
+        for bits in range(2, 9):
+            for signed in (True, False):
+                assert_same("requantize", acc, shift=shift, rounding=rounding, bits=bits, signed=signed)
+
+
 @pytest.mark.nojit
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_tiny(rounding: str) -> None:

@@ -15,7 +15,19 @@ import intsim.spec
 from tests.kernels.compare import MACS, kernel_of, spec_of
 
 KERNELS, SPEC = (Path(package.__path__[0]) for package in (intsim.kernels, intsim.spec))
-HELPERS = {"layout", "mac", "parallel", "rounding", "saturate", "fma", "walk", "windows", "gemmlowp", "multiplied"}
+HELPERS = {
+    "layout",
+    "mac",
+    "parallel",
+    "rounding",
+    "saturate",
+    "fma",
+    "walk",
+    "windows",
+    "gemmlowp",
+    "multiplied",
+    "lanes",
+}
 OPS = sorted(p.stem for p in KERNELS.glob("*.py") if not p.stem.startswith("_") and p.stem not in HELPERS)
 # a helper; float arithmetic of the target in NumPy, which has no kernel; what makes a parameter of layers
 SPEC_ONLY = {"accumulate", "island", "post_table"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from intsim.comparison.explain.elements import Elements
+from intsim.comparison.explain.elements import Elements, parameter
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
+from intsim.comparison.explain.quotient import round_quotient
 from intsim.lowering.lowered import Layer
 
 
@@ -25,6 +26,17 @@ def explain_clip(elements: Elements, layer: Layer, at: Coordinate) -> Step:
     return _step(
         elements, layer, at, Line("code", value, f"{'within' if value == code else 'clamped to'} {low}…{high}")
     )
+
+
+def explain_leaky_relu(elements: Elements, layer: Layer, at: Coordinate) -> Step:
+    """y = x, below zero round(x * slope / 2**shift), clipped to the accumulator."""
+    acc, slope = elements.code(layer.inputs[0], at), parameter(layer, "slope", at)
+    shift, rule, bits = (layer.parameters[key] for key in ("shift", "rounding", "width"))
+    rounded = acc if acc >= 0 else round_quotient(acc * slope, 1 << shift, rule)
+    value = min(max(rounded, -(1 << (bits - 1))), (1 << (bits - 1)) - 1)
+    how = "not below zero: unchanged" if acc >= 0 else f"{rule}({acc} * {slope} / 2**{shift})"
+    how += "" if value == rounded else f", clipped to {bits} bits"
+    return _step(elements, layer, at, Line("accumulator", value, how))
 
 
 def explain_copy(elements: Elements, layer: Layer, at: Coordinate) -> Step:

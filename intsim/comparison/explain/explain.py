@@ -53,6 +53,7 @@ EXPLAINERS: Mapping[str, Explainer] = {
     **dict.fromkeys(multiplied.STEPS, multiplied.explain_multiplied),
     "table": code.explain_table,
     "clip": code.explain_clip,
+    "leaky_relu": code.explain_leaky_relu,
     "copy": code.explain_copy,
     "concat": movement.explain_concat,
     **dict.fromkeys(MOVEMENT, movement.explain_movement),
