@@ -146,7 +146,7 @@ def call(builder: Builder, name: str, a: Any, b: Any) -> Any:
     """An LLVM intrinsic of two vectors: llvm.<name>.v<lanes>i<bits>."""
     signature = ir.FunctionType(a.type, [a.type, a.type])
     name = f"llvm.{name}.v{a.type.count}i{a.type.element.width}"
-    function = cgutils.get_or_insert_function(builder.module, signature, name)  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(builder.module, signature, name)
     return builder.call(function, [a, b])
 
 
@@ -347,7 +347,7 @@ def _compiled_saturating_tile(
         vectors: Any,
         how: Any,
     ) -> Any:
-        return _saturating_tile(sums, moved, rows, offsets, weights, others, first, ends, outputs, vectors, how)  # type: ignore[call-arg]
+        return _saturating_tile(sums, moved, rows, offsets, weights, others, first, ends, outputs, vectors, how)
 
     return compiled
 
@@ -359,7 +359,7 @@ def _compiled_summing_tile(
     def compiled(
         sums: Any, rows: Any, offsets: Any, start: Any, stop: Any, first: Any, at_once: Any, negative: Any, vectors: Any
     ) -> Any:
-        return _summing_tile(sums, rows, offsets, start, stop, first, at_once, negative, vectors)  # type: ignore[call-arg]
+        return _summing_tile(sums, rows, offsets, start, stop, first, at_once, negative, vectors)
 
     return compiled
 
