@@ -14,7 +14,7 @@ from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
 from intsim.inputs import check_override
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer, overflow_of
-from intsim.plan.choose import find_kernel
+from intsim.plan.choose import Choice, find_kernel
 from intsim.plan.plan import Plan
 from intsim.plan.stages import Stage, Wanted, make_stages
 from intsim.result import Result
@@ -50,6 +50,11 @@ class Engine:
             raise UnusableInput(str(error)) from error
         self._choices = {choice.layer.name: choice for choice in plan.choices}
         self._stages: dict[Any, tuple[Stage, ...]] = {}
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The kernel of each layer, and why it is that one."""
+        return self.plan.choices_on(self.isa)
 
     @cached_property
     def _pool(self) -> Pool:

@@ -18,7 +18,7 @@ from intsim.inputs import check_inputs, check_override, values_of
 from intsim.lowering import lower
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer
-from intsim.plan import Plan, make_plan
+from intsim.plan import Choice, Plan, make_plan
 from intsim.ranges import Bounds
 from intsim.reference import run_layer, run_reference
 from intsim.result import Result
@@ -92,6 +92,7 @@ class Model:
         self.target = target
         self.lowered: Lowered = lower(graph, target)
         self._like = like
+        self._engines: dict[int | None, Engine] = {}
 
     @cached_property
     def plan(self) -> Plan:
@@ -104,6 +105,17 @@ class Model:
     def bounds(self) -> Mapping[str, Bounds]:
         """What each accumulator can reach, by layer name."""
         return self.plan.bounds
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The kernel of each layer on this processor, and why it is that one."""
+        return self._engine(None).choices
+
+    def _engine(self, threads: int | None) -> Engine:
+        """An Engine, kept: its packed weights and buffers serve the next run."""
+        if threads not in self._engines:
+            self._engines[threads] = Engine(self.plan, threads)
+        return self._engines[threads]
 
     @property
     def batch(self) -> int | None:
@@ -152,7 +164,7 @@ class Model:
         specs = [TapSpec.parse(tap) for tap in ([taps] if isinstance(taps, str | TapSpec) else taps)]
         if engine == "spec":
             return _run_spec(self.lowered, inputs, specs, override or {}, progress)
-        return Engine(self.plan, threads).run(inputs, specs, override, progress=progress)
+        return self._engine(threads).run(inputs, specs, override, progress=progress)
 
     def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
         """The same network in another setting, e.g. {"conv3": {"bits": 4}}: see intsim.settings.with_formats.

@@ -67,6 +67,8 @@ def command(model: str, target: str, as_json: bool) -> int:
     for row in layers:
         if row["formula"]:
             say(f"  {row['name']} = {row['formula']}")
+    for reason, tensors in loops(layers).items():
+        say(f"compiled loops, not a packed kernel, for {reason}: {', '.join(tensors)}")
     for note, tensors in notes(layers).items():
         say(f"{note}: {', '.join(tensors)}")
     return 0
@@ -81,7 +83,7 @@ def unused_overrides(model: Model) -> list[str]:
 
 def layer_rows(model: Model) -> list[dict[str, Any]]:
     """One dict a layer of the lowered network, in topological order: a MAC layer and its requantizer are two."""
-    choices = {choice.layer.name: choice for choice in model.plan.choices}
+    choices = {choice.layer.name: choice for choice in model.choices}
     rows = []
     for layer in model.lowered.layers:
         if layer.op == "constant":
@@ -100,6 +102,7 @@ def layer_rows(model: Model) -> list[dict[str, Any]]:
                 "bits_declared": None if bounds is None else bounds.declared_bits,
                 "kernel": choice.kernel,
                 "reason": choice.reason,
+                "unpacked": choice.unpacked,
                 "exact": layer.exact,
                 "note": layer.note,
             }
@@ -133,6 +136,16 @@ def notes(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
         tensor = row["name"].partition("#")[0]
         if row["note"] and tensor not in found.setdefault(row["note"], []):
             found[row["note"]].append(tensor)
+    return found
+
+
+def loops(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Why layers have no packed kernel, each reason with the tensors that it is about."""
+    found: dict[str, list[str]] = {}
+    for row in layers:
+        tensor = row["name"].partition("#")[0]
+        if row["unpacked"] and row["format"] != "float32" and tensor not in found.setdefault(row["unpacked"], []):
+            found[row["unpacked"]].append(tensor)
     return found
 
 

@@ -26,13 +26,15 @@ class Choice:
     """How a layer is computed: kernel(*inputs, **layer.parameters, **options).
 
     options: what the kernel may rely on: `accumulate` (the width of its sums), `check` (whether it looks for sums that
-    leave the declared accumulator). reason: why that is right.
+    leave the declared accumulator). reason: why that is right. unpacked: why it is no packed kernel, "" where it is
+    one, or where no instruction set was looked at.
     """
 
     layer: Layer
     kernel: str
     reason: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    unpacked: str = ""
 
 
 def choose(layer: Layer, bounds: Bounds | None) -> Choice:

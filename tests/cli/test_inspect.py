@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from intsim.kernels.packed.isa import available
 from tests.cli.conftest import Cli, Files
 
 
-def test_the_table_has_a_line_a_node(cli: Cli, files: Files) -> None:
+def test_the_table_has_a_line_a_node(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "portable")
     done = cli("inspect", files.model)
     lines = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
@@ -35,7 +39,9 @@ def test_the_json_document(cli: Cli, files: Files) -> None:
     assert document["outputs"][0]["codes"] == "fc_q"
     assert document["float_tail"] == []
     conv1 = next(layer for layer in document["layers"] if layer["name"] == "conv1_q#accumulator")
-    assert (conv1["op"], conv1["kernel"], conv1["bits_needed"], conv1["bits_declared"]) == ("conv", "conv", 18, 32)
+    assert (conv1["op"], conv1["bits_needed"], conv1["bits_declared"]) == ("conv", 18, 32)
+    kernel = "conv" if available()[0] == "portable" else f"conv_u8_u8__shift_{available()[0]}"
+    assert (conv1["kernel"], conv1["unpacked"]) == (kernel, "")
     assert all(layer["exact"] for layer in document["layers"])
 
 
@@ -43,6 +49,20 @@ def test_float_islands_are_named(cli: Cli, files: Files) -> None:
     done = cli("inspect", files.odd)
     assert done.out.startswith("odd.onnx, target onnxruntime (auto: not every scale is a power of two)")
     assert "float island: ONNX Runtime has no integer kernel for Sub: sub1_q" in done.out
+
+
+@pytest.mark.skipif(available() == ("portable",), reason="this processor has no packed kernels")
+def test_why_a_layer_has_no_packed_kernel(cli: Cli, files: Files, tmp_path: Path) -> None:
+    (tmp_path / "narrow.toml").write_text('base = "diffquant"\naccumulator_bits = 12\n')
+    done = cli("inspect", files.model, "--target", tmp_path / "narrow.toml")
+    assert "compiled loops, not a packed kernel, for its sums may leave the accumulator" in done.out
+
+
+def test_an_instruction_set_that_there_is_not(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "avx9")
+    done = cli("inspect", files.model)
+    assert done.code == 2
+    assert "INTSIM_ISA must be one of avx512vnni, avxvnni, avx2, portable, not 'avx9'" in done.err
 
 
 def test_a_target_that_was_asked_for(cli: Cli, files: Files) -> None:

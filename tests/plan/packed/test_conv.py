@@ -43,7 +43,7 @@ def check(lowered: Lowered, inputs: dict[str, Any], threads: int = 1) -> None:
         for tensor, accumulator in lowered.accumulators.items():
             assert np.array_equal(tapped.taps[tensor].accumulator, expected[accumulator]), isa  # type: ignore[arg-type]
         choices = plan.choices_on(isa)
-        refused = any("groups have too few channels" in choice.reason for choice in choices)
+        refused = any("groups have too few channels" in choice.unpacked for choice in choices)
         assert all(isa in choice.kernel for choice in choices) != refused, choices
 
 
