@@ -102,11 +102,11 @@ class Engine:
         """The stages of a run: programs of packed kernels where there can be any."""
         given = frozenset(name for name in inputs if name not in self.plan.lowered.graph.inputs)
         outputs = frozenset(self.plan.lowered.outputs.values())
-        packed = self.isa != "portable" and not override
+        packed, replaced = self.isa != "portable", frozenset(override)
         if packed:
-            wanted = Wanted(outputs | observer.shown, observer.counted, observer.clipping)
+            wanted = Wanted(outputs | observer.shown, observer.counted, observer.clipping, replaced)
         else:
-            wanted = Wanted(frozenset(self.plan.lowered.values))
+            wanted = Wanted(frozenset(self.plan.lowered.values), replaced=replaced)
         key = wanted.key, given, packed
         if key not in self._stages:
             self._stages[key] = make_stages(self.plan, self.isa if packed else None, wanted, given)
@@ -115,7 +115,7 @@ class Engine:
     def _compute(self, batch: Batch, stages: Sequence[Stage], observer: Observer) -> dict[str, Array]:
         """The values of lowered.outputs for one batch."""
         lowered = self.plan.lowered
-        values: dict[str, Array] = {**self.plan.constants, **batch.inputs}
+        values: dict[str, Array] = {**self.plan.constants, **batch.inputs, **batch.override}
         for name, array in batch.inputs.items():
             observer.given(name, array)
         wanted = set(lowered.outputs.values())

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 class Wanted:
     """What a run shows: values as arrays; counts of values; of layers, by the value they make, what they clip.
 
-    counted: value -> whether it takes a histogram, and whether one for each image.
+    counted: value -> whether it takes a histogram, and whether one for each image. replaced: values that their readers
+    are given, whatever was computed.
     """
 
     arrays: frozenset[str]
     counted: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
     clipped: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells it from others."""
-        return self.arrays, tuple(self.counted.items()), self.clipped
+        return self.arrays, tuple(self.counted.items()), self.clipped, self.replaced
 
     @property
     def values(self) -> frozenset[str]:
@@ -55,7 +57,7 @@ def make_stages(plan: Plan, isa: str | None, wanted: Wanted, given: Collection[s
 
     given: values that a run is given and does not compute. Layers that nothing wanted needs are left out.
     """
-    layers = needed([choice.layer for choice in plan.choices], wanted.values | wanted.clipped, given)
+    layers = needed([choice.layer for choice in plan.choices], wanted.values | wanted.clipped, given, wanted.replaced)
     if isa is None:
         found = [_single(layer) for layer in layers]
     else:
@@ -73,14 +75,19 @@ def make_stages(plan: Plan, isa: str | None, wanted: Wanted, given: Collection[s
     )
 
 
-def needed(layers: list[Layer], kept: Collection[str], given: Collection[str]) -> list[Layer]:
-    """The layers, in order, that the values in `kept` depend on, less those that make what is given."""
+def needed(
+    layers: list[Layer], kept: Collection[str], given: Collection[str], replaced: Collection[str] = ()
+) -> list[Layer]:
+    """The layers, in order, that the values in `kept` depend on, less those that make what is given.
+
+    replaced: values that their readers do not need computed.
+    """
     wanted = set(kept)
     found = []
     for layer in reversed(layers):
         if any(name in wanted and name not in given for name in layer.outputs):
             found.append(layer)
-            wanted.update(layer.inputs)
+            wanted.update(name for name in layer.inputs if name not in replaced)
     return found[::-1]
 
 

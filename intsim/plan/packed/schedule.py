@@ -96,10 +96,12 @@ def choose_ops(
     isa: str,
     kept: Collection[str],
     clipped: Collection[str] = (),
+    replaced: Collection[str] = (),
 ) -> list[tuple[Group, PackedOp | str]]:
     """Each group of layers with its packed op, or with the reason why it has none.
 
-    kept: values that must lie in memory. clipped: values of layers whose clipped results are counted.
+    kept: values that must lie in memory. clipped: values of layers whose clipped results are counted. replaced:
+    values that their readers are given.
     """
     known: dict[str, Image] = {}
     found: list[tuple[Group, PackedOp | str]] = []
@@ -108,8 +110,8 @@ def choose_ops(
         if isinstance(op, PackedOp) and any(layer.outputs[0] in clipped for layer in group.layers):
             op = op.counting_clipped() if op.clips else "it has no form that counts what is clipped"
         found.append((group, op))
-        if isinstance(op, str):
-            known.clear()  # behind a layer that runs by itself a new program begins
+        if isinstance(op, str) or op.output in replaced:
+            known.clear()  # behind a layer that runs by itself, or whose readers are given codes, a new program begins
         else:
             known[op.output] = op.image
     return found
@@ -130,12 +132,15 @@ def schedule(
             result.extend(layer for group, _ in run for layer in group.layers)
         run.clear()
 
-    for group, op in choose_ops(lowered, layers, bounds, isa, wanted.values, wanted.clipped):
+    kept = wanted.values | wanted.replaced
+    for group, op in choose_ops(lowered, layers, bounds, isa, kept, wanted.clipped, wanted.replaced):
         if isinstance(op, str):
             close()
             result.extend(group.layers)
-        else:
-            run.append((group, op))
+            continue
+        run.append((group, op))
+        if op.output in wanted.replaced:
+            close()
     close()
     return result
 
@@ -174,7 +179,8 @@ def _part(
             own = tuple(Count(name, op.image, format.bits, kind, kind and per_image, isa) for kind in kinds)
             ops.extend(own)
             counts[name] = format, own
-        if name in wanted.arrays or any(layer.name not in inside for layer in readers.get(name, ())):
+        read = name not in wanted.replaced and any(layer.name not in inside for layer in readers.get(name, ()))
+        if name in wanted.arrays or read:
             ops.append(Leave(name, op.image))
             results[name] = op.image, np.dtype(np.int32) if op.image.wide else format.dtype
     clips = {
