@@ -223,11 +223,11 @@ def accept_mac(
     if isinstance(found, str):
         return found
     weights, geometry, groups = found
-    if weights.size and not (weights.min() >= -128 and weights.max() <= 127):
+    if weights.dtype != np.int8 and weights.size and not (weights.min() >= -128 and weights.max() <= 127):
         return "its weights without their zero points have more than 8 bits"
     x_zero = int(p["a_zero" if layer.op == "matmul" else "x_zero"]) + source.offset
     outputs = len(weights)
-    start = -x_zero * weights.reshape(outputs, -1).sum(axis=1)
+    start = -x_zero * weights.reshape(outputs, -1).sum(axis=1, dtype=np.int64)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
     whole = layer.op == "matmul"
@@ -245,7 +245,7 @@ def _matrix(layer: Layer, source: Image) -> tuple[Array, Geometry, int] | str:
     b = layer.parameters["b"]
     if b.ndim != 2 or len(source.shape) != 1:
         return "it is a stack of matrix products"
-    centred = b.astype(np.int64) - np.asarray(layer.parameters["b_zero"], np.int64)
+    centred = _centred(b, np.asarray(layer.parameters["b_zero"], np.int64))
     kernel = source.height, source.width
     weights = centred.T.reshape(-1, source.channels, *kernel)
     return weights, Geometry(kernel, (1, 1), (1, 1), Padding()), 1
@@ -257,13 +257,18 @@ def _window(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry,
     if p["w"].ndim not in (3, 4) or not source.canonical:
         return "it has more than two spatial axes"
     zeros = np.broadcast_to(np.asarray(p["w_zero"], np.int64), len(p["w"]))
-    weights = p["w"].astype(np.int64) - zeros.reshape(-1, *[1] * (p["w"].ndim - 1))
+    weights = _centred(p["w"], zeros.reshape(-1, *[1] * (p["w"].ndim - 1)))
     strides, dilations, pads = tuple(p["strides"]), tuple(p["dilations"]), tuple(p["pads"])
     if weights.ndim == 3:
         weights, strides, dilations = weights[:, :, None], (1, *strides), (1, *dilations)
         pads = (0, pads[0], 0, pads[1])
     geometry = window(source, image, weights.shape[2:], strides, dilations, pads)
     return weights, geometry, int(p["groups"])
+
+
+def _centred(weights: Array, zeros: Array) -> Array:
+    """weights - zeros, int64; the weights themselves where all zeros are 0."""
+    return weights.astype(np.int64) - zeros if zeros.any() else weights
 
 
 def is_depthwise(weights: Array, groups: int) -> bool:
