@@ -84,7 +84,52 @@ def prove(lowered: Lowered, known: tuple[Lowered, Mapping[str, Bounds]] | None =
     return proofs
 
 
+AT_ONCE = 1 << 22
+"""Weights of a matrix product that are bounded at a time; several arrays of 8 bytes an element are made of them."""
+
+
 def bounds_of(lowered: Lowered, layer: Layer) -> Bounds:
+    """The Bounds of one conv or matmul layer; a large matrix product's channels some at a time."""
+    b = layer.parameters.get("b")
+    if layer.op not in CONVS and isinstance(b, np.ndarray) and b.ndim == 2 and b.size > AT_ONCE:
+        step = max(1, AT_ONCE // len(b))
+        parts = [slice(first, first + step) for first in range(0, b.shape[1], step)]
+        return joined([_bounds_of(lowered, _channels_of(layer, part)) for part in parts])
+    return _bounds_of(lowered, layer)
+
+
+def joined(parts: Sequence[Bounds]) -> Bounds:
+    """The Bounds of a layer whose channels were bounded in parts."""
+
+    def widest(bits: Sequence[int | None]) -> int | None:
+        return max((n for n in bits if n is not None), default=None)
+
+    return replace(
+        parts[0],
+        low=tuple(v for p in parts for v in p.low),
+        high=tuple(v for p in parts for v in p.high),
+        partial_low=tuple(v for p in parts for v in p.partial_low),
+        partial_high=tuple(v for p in parts for v in p.partial_high),
+        bits=tuple(v for p in parts for v in p.bits),
+        tree_bits=widest([p.tree_bits for p in parts]),
+        spill_bits=widest([p.spill_bits for p in parts]),
+    )
+
+
+def _channels_of(layer: Layer, part: slice) -> Layer:
+    """A matrix product with some of its channels."""
+    channels = layer.parameters["b"].shape[1]
+    own = {
+        key: value[..., part]
+        for key, value in layer.parameters.items()
+        if key in ("b", "b_zero", "bias", "constant")
+        and isinstance(value, np.ndarray)
+        and value.shape[-1:] == (channels,)
+    }
+    return replace(layer, parameters={**layer.parameters, **own})
+
+
+def _bounds_of(lowered: Lowered, layer: Layer) -> Bounds:
     """The Bounds of one conv or matmul layer.
 
     With the factors x' = x - x_zero in [a, b] and w' = w - w_zero, each product lies within w' a and w' b, and 0 where

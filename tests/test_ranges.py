@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intsim import spec
+from intsim import ranges, spec
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.lowering import lower
 from intsim.ranges import bounds_of, prove, signed_bits, valid_taps, worst_case
+from intsim.summation import Summation
 from intsim.sums import addends, first_misfit
 from intsim.target import TARGETS
 from tests.networks import X, conv_parameters, random_codes, residual, residual_graph, single_mac
@@ -54,6 +55,29 @@ def test_conv_bounds_are_attained_per_channel(x_format: Format, groups: int) -> 
         bound = bounds.high[channel] if sign > 0 else bounds.low[channel]
         assert sums[0, channel, 0, 0] == bound
         assert not overflowed.any()
+
+
+@pytest.mark.parametrize(
+    "summation", [None, Summation(lanes=2, tree_bits=9), Summation(channels_per_pass=8, spill_bits=20)]
+)
+def test_a_large_matrix_product_is_bounded_in_parts(
+    monkeypatch: pytest.MonkeyPatch, summation: Summation | None
+) -> None:
+    b, zeros = random_codes(2, (40, 30)), np.arange(30) - 15
+    parameters = {"b": b, "a_zero": 3, "b_zero": zeros, "bias": zeros * 1000, "constant": np.array([8])}
+    parameters |= {"accumulator_bits": 32, "overflow": "wrap", "summation": summation}
+    lowered = single_mac("matmul", (None, 40), parameters)
+    whole = bounds_of(lowered, lowered.layers[0])
+    monkeypatch.setattr(ranges, "AT_ONCE", 40 * 7)
+    assert bounds_of(lowered, lowered.layers[0]) == whole
+    assert len(whole.low) == 30
+
+
+def test_windows_wholly_in_the_padding() -> None:
+    parameters = conv_parameters(w=random_codes(3, (2, 1, 1, 1)), pads=(3, 0, 3, 0), bias=np.array([5, -7]))
+    lowered = single_mac("conv", (None, 1, 1, 1), parameters)
+    bounds = bounds_of(lowered, lowered.layers[0])
+    assert min(bounds.low) <= -7 and max(bounds.high) >= 5
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, None])
