@@ -92,7 +92,7 @@ class Model:
         self.target = target
         self.lowered: Lowered = lower(graph, target)
         self._like = like
-        self._engines: dict[int | None, Engine] = {}
+        self._engines: dict[tuple[int | None, str | None], Engine] = {}
 
     @cached_property
     def plan(self) -> Plan:
@@ -109,13 +109,14 @@ class Model:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """The kernel of each layer on this processor, and why it is that one."""
-        return self._engine(None).choices
+        return self._engine(None, None).choices
 
-    def _engine(self, threads: int | None) -> Engine:
+    def _engine(self, threads: int | None, isa: str | None) -> Engine:
         """An Engine, kept: its packed weights and buffers serve the next run."""
-        if threads not in self._engines:
-            self._engines[threads] = Engine(self.plan, threads)
-        return self._engines[threads]
+        key = threads, isa
+        if key not in self._engines:
+            self._engines[key] = Engine(self.plan, threads, isa)
+        return self._engines[key]
 
     @property
     def batch(self) -> int | None:
@@ -149,13 +150,15 @@ class Model:
         engine: str = "kernels",
         progress: Progress | None = None,
         override: Mapping[str, Array] | None = None,
+        isa: str | None = None,
     ) -> Result:
         """The outputs and taps for x: result.outputs[name].codes / .real / .format, result.taps[tensor or node].
 
         x: one array, or a dict by input name; floating dtype: reals, integer dtype: codes; batch first (a fixed batch
         runs any multiple of it). taps: `KIND` or `KIND@PATTERN` (see intsim.taps). threads: default all cores.
         engine: one of ENGINES. progress: called with (images done, images). override: codes by tensor name that take
-        the place of what was computed, for the layers behind (outputs and taps show what was computed).
+        the place of what was computed, for the layers behind (outputs and taps show what was computed). isa: the
+        instruction set of the kernels, avx512vnni, avxvnni, avx2 or portable; default: INTSIM_ISA, else the fastest.
         Errors: UnusableInput, OutOfDomain, AccumulatorOverflow.
         """
         if engine not in ENGINES:
@@ -164,7 +167,7 @@ class Model:
         specs = [TapSpec.parse(tap) for tap in ([taps] if isinstance(taps, str | TapSpec) else taps)]
         if engine == "spec":
             return _run_spec(self.lowered, inputs, specs, override or {}, progress)
-        return self._engine(threads).run(inputs, specs, override, progress=progress)
+        return self._engine(threads, isa).run(inputs, specs, override, progress=progress)
 
     def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
         """The same network in another setting, e.g. {"conv3": {"bits": 4}}: see intsim.settings.with_formats.

@@ -14,6 +14,7 @@ import intsim
 from intsim.errors import AccumulatorOverflow, MalformedGraph, OutOfDomain, UnusableInput
 from intsim.formats import Format
 from intsim.graph import Graph, Value
+from intsim.kernels.packed.isa import available
 from intsim.model import Model, auto_target
 from intsim.result import Result
 from intsim.taps import TAPS
@@ -282,3 +283,20 @@ def test_loading_a_model_leaves_the_kernels_alone() -> None:
     """Numba is imported at the first run, not before."""
     child = "import sys, intsim, intsim.model; assert 'numba' not in sys.modules, 'numba'"
     subprocess.run([sys.executable, "-c", child], check=True)
+
+
+def test_an_instruction_set_can_be_chosen() -> None:
+    model = Model(residual_graph(), DIFFQUANT)
+    x = images(2)
+    results = [model.run(x, isa=isa).outputs["logits"].codes for isa in (None, *available())]
+    assert all(np.array_equal(result, results[0]) for result in results)  # type: ignore[arg-type]
+    with pytest.raises(UnusableInput, match="isa must be one of avx512vnni, avxvnni, avx2, portable, not 'sse'"):
+        model.run(x, isa="sse")
+
+
+def test_the_environment_chooses_an_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "portable")
+    assert "conv" in {choice.kernel for choice in Model(residual_graph(), DIFFQUANT).choices}
+    monkeypatch.setenv("INTSIM_ISA", "sse")
+    with pytest.raises(UnusableInput, match="INTSIM_ISA must be one of"):
+        _ = Model(residual_graph(), DIFFQUANT).choices
