@@ -22,6 +22,9 @@ Share = Callable[[Callable[[int], None], int], None]
 OWN, SLOTS = 0, 1
 """Arenas: of each thread, for one image at a time; of all, with a slot for each image."""
 
+WORKSPACES = 3
+"""Workspaces that are kept for the next run: those used last."""
+
 SLACK = 64
 """Bytes before and behind each buffer, which whole vectors may touch."""
 
@@ -45,14 +48,16 @@ class Program:
         self.ops = tuple(part for op in ops if not op.alias for part in op.parts())
         self.segments = _segments(self.ops)
         self.places, self.sizes = _places(self.ops, self.segments, [op for op in ops if op.alias])
-        self._rows: dict[int, tuple[Row, ...]] = {}
+        self._single: list[Row | None] | None = None
         self._workspaces: dict[tuple[int, int], Workspace] = {}
 
     def rows(self, images: int) -> tuple[Row, ...]:
         """The rows of the op table for runs of so many images."""
-        if images not in self._rows:
-            self._rows[images] = tuple(op.row(self.places, images) for op in self.ops)
-        return self._rows[images]
+        if self._single is None:
+            self._single = [None if op.whole else op.row(self.places, 1) for op in self.ops]
+        return tuple(
+            op.row(self.places, images) if row is None else row for op, row in zip(self.ops, self._single, strict=True)
+        )
 
     def run(self, arrays: Mapping[str, Array], images: int, threads: int, share: Share) -> None:
         """Compute the output arrays from the input arrays, all [images, ...] and contiguous.
@@ -64,6 +69,8 @@ class Program:
         workspace.bind(arrays)
         workspace.run(share)
         self._workspaces[key] = workspace  # taken out while it runs, so that no two runs share it
+        while len(self._workspaces) > WORKSPACES:
+            self._workspaces.pop(next(iter(self._workspaces)), None)
 
 
 class Workspace:
@@ -71,7 +78,7 @@ class Workspace:
 
     def __init__(self, program: Program, images: int, threads: int) -> None:
         self.program, self.images, self.threads = program, images, threads
-        rows = program.rows(images)
+        self._rows = rows = program.rows(images)  # kept: the tables have addresses of their arrays
         self._own = [aligned(program.sizes[OWN]) for _ in range(threads)]
         self._slots = aligned(program.sizes[SLOTS] * images)
         self._tables = np.zeros((threads, len(rows), COLUMNS), np.int64)
