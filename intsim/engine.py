@@ -50,6 +50,7 @@ class Engine:
             raise UnusableInput(str(error)) from error
         self._choices = {choice.layer.name: choice for choice in plan.choices}
         self._stages: dict[Any, tuple[Stage, ...]] = {}
+        self._known: dict[Any, Any] = {}
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -109,7 +110,7 @@ class Engine:
             wanted = Wanted(frozenset(self.plan.lowered.values), replaced=replaced)
         key = wanted.key, given, packed
         if key not in self._stages:
-            self._stages[key] = make_stages(self.plan, self.isa if packed else None, wanted, given)
+            self._stages[key] = make_stages(self.plan, self.isa if packed else None, wanted, given, self._known)
         return self._stages[key]
 
     def _compute(self, batch: Batch, stages: Sequence[Stage], observer: Observer) -> dict[str, Array]:

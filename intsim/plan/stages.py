@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intsim.lowering.lowered import Layer
 from intsim.plan.buffers import releases
@@ -52,10 +52,13 @@ class Stage:
     release: tuple[str, ...] = ()
 
 
-def make_stages(plan: Plan, isa: str | None, wanted: Wanted, given: Collection[str]) -> tuple[Stage, ...]:
+def make_stages(
+    plan: Plan, isa: str | None, wanted: Wanted, given: Collection[str], known: dict[Any, Any]
+) -> tuple[Stage, ...]:
     """The stages that make what is wanted; isa: None where every layer runs by itself.
 
-    given: values that a run is given and does not compute. Layers that nothing wanted needs are left out.
+    given: values that a run is given and does not compute. Layers that nothing wanted needs are left out. known: packed
+    ops of other stages of this plan, see schedule.
     """
     layers = needed([choice.layer for choice in plan.choices], wanted.values | wanted.clipped, given, wanted.replaced)
     if isa is None:
@@ -65,7 +68,7 @@ def make_stages(plan: Plan, isa: str | None, wanted: Wanted, given: Collection[s
 
         found = [
             Stage(item.layers, item, item.inputs, tuple(item.made)) if isinstance(item, Part) else _single(item)
-            for item in schedule(plan.lowered, layers, plan.bounds, isa, wanted)
+            for item in schedule(plan.lowered, layers, plan.bounds, isa, wanted, known)
         ]
     held = {*plan.constants, *plan.lowered.outputs.values()}
     freed = releases([(stage.inputs, stage.outputs) for stage in found], held)

@@ -106,6 +106,11 @@ class PackedOp(ABC):
         """The padding that it reads around an input."""
         return Padding()
 
+    def share(self, twin: PackedOp) -> None:
+        """Take over the weights that an op of the same layers has packed, where it has."""
+        if "packed" in vars(twin):
+            vars(self)["packed"] = vars(twin)["packed"]
+
     def parts(self) -> Sequence[PackedOp]:
         """The ops that carry it out one after the other, all with its output."""
         return (self,)

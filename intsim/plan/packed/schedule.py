@@ -118,9 +118,17 @@ def choose_ops(
 
 
 def schedule(
-    lowered: Lowered, layers: Sequence[Layer], bounds: Mapping[str, Bounds], isa: str, wanted: Wanted
+    lowered: Lowered,
+    layers: Sequence[Layer],
+    bounds: Mapping[str, Bounds],
+    isa: str,
+    wanted: Wanted,
+    known: dict[tuple[str, ...], PackedOp],
 ) -> list[Part | Layer]:
-    """The network as programs and single layers, in order."""
+    """The network as programs and single layers, in order.
+
+    known: ops of the same network and instruction set by layers and kernel, whose packed weights serve again; it grows.
+    """
     readers = consumers(layers)
     result: list[Part | Layer] = []
     run: list[tuple[Group, PackedOp]] = []
@@ -138,6 +146,7 @@ def schedule(
             close()
             result.extend(group.layers)
             continue
+        op.share(known.setdefault((*(layer.name for layer in group.layers), op.kernel, op.reason), op))
         run.append((group, op))
         if op.output in wanted.replaced:
             close()

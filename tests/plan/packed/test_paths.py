@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import intsim
+from intsim import demo
 from intsim.engine import Engine
 from intsim.inputs import values_of
 from intsim.kernels.packed.isa import available
@@ -50,3 +51,18 @@ def test_small_graphs(name: str, configuration: str) -> None:
     except intsim.errors.UnsupportedOp:
         pytest.skip("the target refuses it")
     check(model, x)
+
+
+def test_weights_are_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = intsim.load(demo.quantized_model())
+    x = np.load(demo.images(), allow_pickle=False)["x"][:2]
+    engine = Engine(model.plan, 1)
+    inputs = values_of(model.lowered, model.named_inputs(x))
+    engine.run(inputs)
+
+    def refuse(array: Any) -> Any:
+        raise AssertionError("packed again")
+
+    monkeypatch.setattr("intsim.plan.packed.conv.aligned_copy", refuse)
+    monkeypatch.setattr("intsim.plan.packed.depthwise.aligned_copy", refuse)
+    assert engine.run(inputs, COUNTS).images == 2
