@@ -146,7 +146,8 @@ def schedule(
             close()
             result.extend(group.layers)
             continue
-        op.share(known.setdefault((*(layer.name for layer in group.layers), op.kernel, op.reason), op))
+        names = (layer.name for layer in group.layers if layer.op != "clip")  # a clamp changes nothing that is packed
+        op.share(known.setdefault((*names, op.kernel, op.reason), op))
         run.append((group, op))
         if op.output in wanted.replaced:
             close()
