@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -84,18 +85,28 @@ def prove(lowered: Lowered, known: tuple[Lowered, Mapping[str, Bounds]] | None =
     return proofs
 
 
-AT_ONCE = 1 << 22
-"""Weights of a matrix product that are bounded at a time; several arrays of 8 bytes an element are made of them."""
+AT_ONCE = 1 << 19
+"""Weights of a layer that are bounded at a time; several arrays of 8 bytes an element are made of them."""
 
 
 def bounds_of(lowered: Lowered, layer: Layer) -> Bounds:
-    """The Bounds of one conv or matmul layer; a large matrix product's channels some at a time."""
-    b = layer.parameters.get("b")
-    if layer.op not in CONVS and isinstance(b, np.ndarray) and b.ndim == 2 and b.size > AT_ONCE:
-        step = max(1, AT_ONCE // len(b))
-        parts = [slice(first, first + step) for first in range(0, b.shape[1], step)]
-        return joined([_bounds_of(lowered, _channels_of(layer, part)) for part in parts])
-    return _bounds_of(lowered, layer)
+    """The Bounds of one conv or matmul layer; the channels of a large one some at a time."""
+    weights, channels = _weights(layer)
+    if weights is None or weights.size <= AT_ONCE:
+        return _bounds_of(lowered, layer)
+    step = max(1, AT_ONCE * channels // weights.size)
+    parts = [slice(first, first + step) for first in range(0, channels, step)]
+    return joined([_bounds_of(lowered, _channels_of(layer, channels, part)) for part in parts])
+
+
+def _weights(layer: Layer) -> tuple[Array | None, int]:
+    """The constant weights of a layer whose channels are independent of each other, and how many there are."""
+    weights = layer.parameters.get("w" if layer.op in CONVS else "b")
+    if layer.op in CONVS:
+        if weights is None or layer.parameters["groups"] != 1:
+            return None, 0
+        return weights, len(weights)
+    return (weights, weights.shape[1]) if weights is not None and weights.ndim == 2 else (None, 0)
 
 
 def joined(parts: Sequence[Bounds]) -> Bounds:
@@ -116,16 +127,17 @@ def joined(parts: Sequence[Bounds]) -> Bounds:
     )
 
 
-def _channels_of(layer: Layer, part: slice) -> Layer:
-    """A matrix product with some of its channels."""
-    channels = layer.parameters["b"].shape[1]
+def _channels_of(layer: Layer, channels: int, part: slice) -> Layer:
+    """A layer with some of its channels."""
     own = {
-        key: value[..., part]
+        key: value[part]
         for key, value in layer.parameters.items()
-        if key in ("b", "b_zero", "bias", "constant")
+        if key in ("w", "w_zero", "b_zero", "bias", "constant")
         and isinstance(value, np.ndarray)
-        and value.shape[-1:] == (channels,)
+        and len(value) == channels
     }
+    if layer.op not in CONVS:
+        own["b"] = layer.parameters["b"][:, part]
     return replace(layer, parameters={**layer.parameters, **own})
 
 
@@ -434,9 +446,10 @@ def _products(layer: Layer, a: int, b: int, low: Array, high: Array) -> tuple[Ar
         negative, magnitude = codes >= len(table), codes % len(table)
         at_a, at_b = table[magnitude, a - first], table[magnitude, b - first]
         return np.where(negative, -at_b, at_a), np.where(negative, -at_a, at_b)
-    least = np.minimum(np.minimum(low * a, low * b), np.minimum(high * a, high * b))
-    greatest = np.maximum(np.maximum(low * a, low * b), np.maximum(high * a, high * b))
-    return least, greatest
+    corners = [low * a] if a == b else [low * a, low * b]
+    if high is not low:
+        corners += [high * end for end in {a, b}]
+    return functools.reduce(np.minimum, corners), functools.reduce(np.maximum, corners)
 
 
 def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) -> tuple[Array, Array]:

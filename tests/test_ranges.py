@@ -73,6 +73,16 @@ def test_a_large_matrix_product_is_bounded_in_parts(
     assert len(whole.low) == 30
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_large_convolution_is_bounded_in_parts(monkeypatch: pytest.MonkeyPatch, groups: int) -> None:
+    w, zeros = random_codes(4, (30, 4 // groups, 3, 3)), np.arange(30) - 15
+    parameters = conv_parameters(w=w, w_zero=zeros, bias=zeros * 900, x_zero=-4, groups=groups, constant=np.array([8]))
+    lowered = single_mac("conv", (None, 4, 2, 5), parameters)
+    whole = bounds_of(lowered, lowered.layers[0])
+    monkeypatch.setattr(ranges, "AT_ONCE", 100)
+    assert bounds_of(lowered, lowered.layers[0]) == whole
+
+
 def test_windows_wholly_in_the_padding() -> None:
     parameters = conv_parameters(w=random_codes(3, (2, 1, 1, 1)), pads=(3, 0, 3, 0), bias=np.array([5, -7]))
     lowered = single_mac("conv", (None, 1, 1, 1), parameters)
