@@ -66,7 +66,7 @@ def planes_and_windows(
         return planes, windows, (*shape[:2], shape[3])
     image = (x.shape[2], x.shape[3])
     height, width = (
-        _count(image[d], kernel[d], strides[d], pads[d], pads[2 + d], dilations[d], ceil_mode) for d in (0, 1)
+        count(image[d], kernel[d], strides[d], pads[d], pads[2 + d], dilations[d], ceil_mode) for d in (0, 1)
     )
     windows = Windows(
         image,
@@ -82,7 +82,8 @@ def planes_and_windows(
     return contiguous(x).reshape(prod(x.shape[:2]), *image), windows, (*x.shape[:2], height, width)
 
 
-def _count(length: int, kernel: int, stride: int, begin: int, end: int, dilation: int, ceil_mode: bool) -> int:
+def count(length: int, kernel: int, stride: int, begin: int, end: int, dilation: int, ceil_mode: bool = False) -> int:
+    """How many windows there are along an axis; see planes_and_windows. Raises ValueError where none fits."""
     room = length + begin + end - dilation * (kernel - 1) - 1
     if room < 0:
         raise ValueError(f"a window of {dilation * (kernel - 1) + 1} must fit in {length} + {begin} + {end} elements")

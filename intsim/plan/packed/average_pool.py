@@ -19,7 +19,7 @@ from intsim.kernels.windows import Windows
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned
-from intsim.plan.packed.window import flat
+from intsim.plan.packed.window import WRONG_SHAPE, fits, flat
 
 Array = np.ndarray[Any, Any]
 
@@ -101,6 +101,8 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
             return f"it is a mean over the axes {axes}"
         size = source.height, source.width
         windows = Windows(size, size, (1, 1), (1, 1), (0, 0), (0, 0), (1, 1))
+        if image.elements != source.channels:
+            return WRONG_SHAPE
         image = Image(image.shape, source.channels, 1, 1, image.offset, image.zero)
     else:
         if not 1 <= len(p["kernel"]) <= 2:
@@ -108,9 +110,13 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
         kernel_, strides, dilations = (_pair(p[key], 1) for key in ("kernel", "strides", "dilations"))
         half = len(p["pads"]) // 2
         begins, ends = _pair(p["pads"][:half], 0), _pair(p["pads"][half:], 0)
+        if not fits(source, image, kernel_, strides, dilations, (*begins, *ends), bool(p.get("ceil_mode", False))):
+            return WRONG_SHAPE
         windows = Windows(
             (source.height, source.width), kernel_, strides, dilations, begins, ends, (image.height, image.width)
         )
+    if image.channels != source.channels:
+        return WRONG_SHAPE
     constants = _CONSTANTS[layer.op](group, source, image, windows)
     return constants if isinstance(constants, str) else PackedAveragePool(group, image, windows, constants, isa)
 

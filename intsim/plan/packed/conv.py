@@ -19,7 +19,7 @@ from intsim.plan.packed.depthwise import PackedDepthwise
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
-from intsim.plan.packed.window import Geometry, window
+from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, window
 from intsim.ranges import Bounds
 from intsim.summation import PLAIN
 
@@ -219,7 +219,7 @@ def accept_mac(
     requantized = group.requantized((min(bounds.low), max(bounds.high)))
     if isinstance(requantized, str):
         return requantized
-    found = _matrix(layer, source) if layer.op == "matmul" else _window(layer, source, image)
+    found = _matrix(layer, source, image) if layer.op == "matmul" else _window(layer, source, image)
     if isinstance(found, str):
         return found
     weights, geometry, groups = found
@@ -240,12 +240,14 @@ def accept_mac(
     )
 
 
-def _matrix(layer: Layer, source: Image) -> tuple[Array, Geometry, int] | str:
+def _matrix(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry, int] | str:
     """A matrix product as the convolution whose window is the whole image."""
     b = layer.parameters["b"]
     if b.ndim != 2 or len(source.shape) != 1:
         return "it is a stack of matrix products"
     centred = _centred(b, np.asarray(layer.parameters["b_zero"], np.int64))
+    if image.shape != b.shape[1:]:
+        return WRONG_SHAPE
     kernel = source.height, source.width
     weights = centred.T.reshape(-1, source.channels, *kernel)
     return weights, Geometry(kernel, (1, 1), (1, 1), Padding()), 1
@@ -262,6 +264,8 @@ def _window(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry,
     if weights.ndim == 3:
         weights, strides, dilations = weights[:, :, None], (1, *strides), (1, *dilations)
         pads = (0, pads[0], 0, pads[1])
+    if image.channels != len(weights) or not fits(source, image, weights.shape[2:], strides, dilations, pads):
+        return WRONG_SHAPE
     geometry = window(source, image, weights.shape[2:], strides, dilations, pads)
     return weights, geometry, int(p["groups"])
 

@@ -10,7 +10,7 @@ from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row
-from intsim.plan.packed.window import flat
+from intsim.plan.packed.window import WRONG_SHAPE, fits, flat
 
 UNROLLED = {(2, 2), (3, 3)}
 """Kernels that have a compiled form of their own; others are looped over."""
@@ -55,4 +55,11 @@ def accept_max_pool(layer: Layer, source: Image, image: Image, isa: str) -> Pack
         return "its input has few channels"
     if not source.canonical or not 1 <= len(layer.parameters["kernel"]) <= 2:
         return "it has more than two spatial axes"
+    p = layer.parameters
+    kernel_, strides, dilations = (flat(tuple(p[key]), 1) for key in ("kernel", "strides", "dilations"))
+    half = len(p["pads"]) // 2
+    pads = (*flat(tuple(p["pads"][:half]), 0), *flat(tuple(p["pads"][half:]), 0))
+    ceil_mode = bool(p.get("ceil_mode", False))
+    if image.channels != source.channels or not fits(source, image, kernel_, strides, dilations, pads, ceil_mode):
+        return WRONG_SHAPE
     return PackedMaxPool(layer, image, isa)

@@ -98,13 +98,18 @@ def accept_pair(group: Group, sources: tuple[Image, Image], image: Image, isa: s
 
 
 def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
-    p = group.head.parameters
-    op = group.layers[0].op
+    p, op = group.head.parameters, group.layers[0].op
+    left = max(-int(p["shift"]), 0)  # a shift to the left joins those of the operands
+    if left and op == "mul":
+        return f"it shifts left by {left}"
+    p = {**p, "shift": max(int(p["shift"]), 0)}
     low, high = group.limits()
     requantized = shifted(p, low, high, (0, 0))
     whole = shifted(p, *format_limits(p), (0, 0))
     if isinstance(requantized, str) or isinstance(whole, str):
         return requantized if isinstance(requantized, str) else "its output format"
+    if requantized.epilogue not in ("shift", "ties"):
+        return f"it shifts by {int(p['shift'])}"
     always, negative, odd = shift_terms(p["rounding"], int(p["shift"]))
     zeros = int(p["a_zero"]) + a.offset, int(p["b_zero"]) + b.offset
     columns = _ends(requantized, whole, image)
@@ -116,7 +121,7 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
             return "its products and their rounding need more than 32 bits"
         columns |= {pairs.ZERO_A: zeros[0], pairs.ZERO_B: zeros[1], pairs.START: always}
         return Pair(partial(mul.make, epilogue), columns, requantized.epilogue)
-    shifts, subtract = (int(p["a_shift"]), int(p["b_shift"])), op == "sub"
+    shifts, subtract = (int(p["a_shift"]) + left, int(p["b_shift"]) + left), op == "sub"
     if not add.fits(shifts, zeros, subtract, always, negative, odd):
         return "its sums and their rounding need more than 32 bits"
     columns |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from intsim.kernels.windows import count
 from intsim.plan.packed.image import Image, Padding
 
 
@@ -15,6 +16,28 @@ class Geometry:
     strides: tuple[int, int]
     dilations: tuple[int, int]
     padding: Padding
+
+
+def fits(
+    source: Image,
+    image: Image,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    pads: tuple[int, ...],
+    ceil_mode: bool = False,
+) -> bool:
+    """Whether an image has as many lines and columns as there are windows: a declared shape may be wrong."""
+    lengths = (
+        count(length, k, s, before, behind, d, ceil_mode)
+        for length, k, s, before, behind, d in zip(
+            (source.height, source.width), kernel, strides, pads[:2], pads[2:], dilations, strict=True
+        )
+    )
+    return tuple(lengths) == (image.height, image.width)
+
+
+WRONG_SHAPE = "its declared shape is not that of its result"
 
 
 def flat(values: tuple[int, ...], neutral: int) -> tuple[int, ...]:
