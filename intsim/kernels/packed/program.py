@@ -26,7 +26,8 @@ def run_program(tables: Any, segments: Any, places: Any, images: Any, thread: An
     tables: int64[threads, ops, COLUMNS], a copy for each thread, whose addresses are in its own workspace.
     segments: int64[n, 3]: first op, stop, and whether its ops take all images at once. In the others, images are shared
     out over the threads; those left over are done by all threads together, each op in parts.
-    places: int64[m, 4]: op, column, address, stride: what is address + image * stride in the segments of single images.
+    places: int64[m, 4]: op, column, address, stride: what is address + image * stride in the segments of single images;
+    the tables have those of the first image, where there is one only.
     shared: the address of LINES zeroed cache lines.
     """
     work = shared + WORK * LINE
@@ -35,7 +36,7 @@ def run_program(tables: Any, segments: Any, places: Any, images: Any, thread: An
         together = 0
         if whole == 0:
             together = images - images % threads
-            while threads > 1:
+            while threads > 1 and together > 0:
                 image = fetch_add(shared + IMAGE * LINE, 1)
                 if image >= together:
                     break
@@ -47,11 +48,11 @@ def run_program(tables: Any, segments: Any, places: Any, images: Any, thread: An
                     place_image(tables[0], places, first, stop, image)
                     for op in range(first, stop):
                         run_part(tables[0], op, 0, 1)
-            else:
+            elif together > 0:
                 wait_for_all(shared, threads, shared + IMAGE * LINE)
         rest = 1 if whole else images - together
         for number in range(rest):
-            if whole == 0:
+            if whole == 0 and images > 1:
                 if thread == 0:
                     place_image(tables[0], places, first, stop, together + number)
                 if threads > 1:

@@ -37,15 +37,16 @@ TILES: Mapping[str, Mapping[int, tuple[int, ...]]] = {
 }
 """Instruction set -> vectors of channels -> pixels of the tiles that fit its registers."""
 
-ROWS_OF_IMAGES = {"avx512vnni": 4, "avxvnni": 4, "avx2": 4}
-"""Pixels of the tile of a matrix product over many images; over fewer images: one."""
-
 WASTE = 8
 """A grouped convolution is merged into larger groups, with zeros, up to so many times its products."""
 
 
 class PackedConv(PackedOp):
-    """A convolution with its requantizer; or a matrix product, the images its pixels."""
+    """A convolution with its requantizer; or a matrix product, a convolution whose window is the whole image.
+
+    It takes all images at once (`whole`) where that moves less memory: its weights once, and the input once for each
+    block of channels, in the place of the weights for each image.
+    """
 
     clips = True
 
@@ -61,7 +62,6 @@ class PackedConv(PackedOp):
         geometry: Geometry,
         groups: int,
         isa: str,
-        whole: bool = False,
     ) -> None:
         """weights: int8-valued [outputs, channels / groups, height, width]; start: int64[outputs], the accumulator's
         value for an input of zero bytes' padding; clip: what the output format clips to, in the bits of rows.CLIP_LOW.
@@ -70,24 +70,26 @@ class PackedConv(PackedOp):
         self.inputs = (layers[0].inputs[0],)
         self.output = layers[-1].outputs[0]
         self.source, self.image = source, image
-        self.whole = whole
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, clip
         self._geometry, self._groups, self._isa = geometry, groups, isa
-        self.vectors, self.pixels = self._tile()
+        self.vectors = self._vectors()
+        self.pixels = self._pixels(image.height * image.width)
+        read = source.height * source.width * source.pixel
+        self.whole = weights.size > read * (len(weights) // (self.vectors * VECTORS[ISAS[isa]].lanes))
         self.kernel = f"{layers[0].op}_u8_{'i32' if image.wide else 'u8'}__{requantized.epilogue}_{isa}"
         self.reason = f"{self.pixels}x{self.vectors * VECTORS[ISAS[isa]].lanes} tiles"
 
-    def _tile(self) -> tuple[int, int]:
-        """Vectors of channels and pixels of the tile: the cheapest by count of instructions."""
+    def _vectors(self) -> int:
+        """Vectors of channels of the tile."""
         lanes = VECTORS[ISAS[self._isa]].lanes
         blocks = padded(len(self._weights) // self._groups * self.merge) // lanes
-        fitting = TILES[self._isa]
-        vectors = next(v for v in sorted(fitting, reverse=True) if blocks % v == 0)
-        if self.whole:
-            return vectors, 1
-        count = self.image.height * self.image.width
-        shapes = [p for p in fitting[vectors] if p <= count]
-        return vectors, min(shapes, key=lambda p: -(-count // p) * (p * vectors / 2 + (vectors + p) / 8 + 2))
+        return next(v for v in sorted(TILES[self._isa], reverse=True) if blocks % v == 0)
+
+    def _pixels(self, count: int) -> int:
+        """Pixels of the tile, of so many: the cheapest by count of instructions."""
+        vectors = self.vectors
+        shapes = [p for p in TILES[self._isa][vectors] if p <= count]
+        return min(shapes, key=lambda p: -(-count // p) * (p * vectors / 2 + (vectors + p) / 8 + 2))
 
     @cached_property
     def merge(self) -> int:
@@ -146,27 +148,25 @@ class PackedConv(PackedOp):
         source, place = places[self.inputs[0]], places[self.output]
         g, image = self._geometry, self.image
         y, x = np.divmod(np.arange(image.height * image.width), image.width)
+        row_offsets = (y * g.strides[0] - g.padding.top) * source.line
+        row_offsets += (x * g.strides[1] - g.padding.left) * source.image.pixel
+        out_offsets = y * place.line + x * image.pixel
         if self.whole:
-            row_offsets, out_offsets = (np.arange(images) * p.stride for p in (source, place))
-        else:
-            row_offsets = (y * g.strides[0] - g.padding.top) * source.line
-            row_offsets += (x * g.strides[1] - g.padding.left) * source.image.pixel
-            out_offsets = y * place.line + x * image.pixel
+            row_offsets, out_offsets = (
+                (np.arange(images)[:, None] * p.stride + offsets).reshape(-1)
+                for p, offsets in ((source, row_offsets), (place, out_offsets))
+            )
         columns = np.arange(1 if self.joined else g.kernel[1]) * g.dilations[1] * source.image.pixel
         tap_offsets = (np.arange(g.kernel[0]) * g.dilations[0] * source.line)[:, None] + columns
         tap_offsets = tap_offsets.reshape(-1)
         steps = self.tap_channels * (g.kernel[1] if self.joined else 1) // 4
-        pixels = self.pixels
-        if self.whole and images >= ROWS_OF_IMAGES[self._isa]:
-            pixels = ROWS_OF_IMAGES[self._isa]
+        pixels = self._pixels(len(row_offsets))
         tiles = -(-len(row_offsets) // pixels)
         parts = self._groups // self.merge
         lanes = VECTORS[ISAS[self._isa]].lanes
         blocks = padded(len(self._weights) // parts) // (lanes * self.vectors)
         weights, parameters = self.packed
         keep = [weights, parameters, row_offsets, tap_offsets, out_offsets]
-        if self.whole and parts != 1:
-            raise AssertionError("a matrix product has no groups")
         addresses = [array.ctypes.data for array in keep]
         r = self._requantized
         return Row(
@@ -230,14 +230,11 @@ def accept_mac(
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1, dtype=np.int64)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
-    whole = layer.op == "matmul"
     if is_depthwise(weights, groups) and not source.few:
         return PackedDepthwise(group, image, weights[:, 0], start, requantized, geometry, isa)
     if not source.few and merged(groups, outputs, weights.shape[1], source.channels) > WASTE:
         return f"its {groups} groups have too few channels"
-    return PackedConv(
-        group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, isa, whole
-    )
+    return PackedConv(group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, isa)
 
 
 def _matrix(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry, int] | str:
