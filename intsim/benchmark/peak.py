@@ -73,7 +73,7 @@ def _loop() -> Callable[[int, int], int]:
 
     @numba.njit("int64(int64, int64)", nogil=True)
     def loop(passes: int, x: int) -> int:
-        return vnni(passes, x)  # type: ignore[call-arg]
+        return vnni(passes, x)
 
     return loop
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 def chain(
     inputs: dict[str, tuple[tuple[int | None, ...], Format]],
-    layers: list[tuple[str, str, tuple[str, ...], tuple[int | None, ...], Format, dict[str, Any]]],
+    layers: Sequence[tuple[str, str, tuple[str, ...], tuple[int | None, ...], Format, dict[str, Any]]],
 ) -> Lowered:
     """A network of layers: each the value it makes, its op, what it reads, shape, format, parameters.
 
