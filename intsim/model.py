@@ -19,6 +19,7 @@ from intsim.lowering import lower
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.observe import Observer
 from intsim.plan import Plan, make_plan
+from intsim.plan.choose import Choice
 from intsim.ranges import Bounds
 from intsim.reference import run_layer, run_reference
 from intsim.result import Result
@@ -99,6 +100,16 @@ class Model:
         like = self._like
         self._like = None  # an ancestor is kept no longer than it is needed
         return make_plan(self.lowered, None if like is None else like.__dict__.get("plan"))
+
+    @property
+    def isa(self) -> str:
+        """The instruction set of the kernels here. Errors: UnusableInput where INTSIM_ISA names none that there is."""
+        return Engine(self.plan).isa
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The kernel of each layer on this processor, and why. Errors: those of `isa`."""
+        return self.plan.choices_on(self.isa)
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:

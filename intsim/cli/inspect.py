@@ -38,7 +38,7 @@ def command(model: str, target: str, as_json: bool) -> int:
     from intsim.model import load
 
     loaded = load(model, target)
-    layers = layer_rows(loaded)
+    layers, isa = layer_rows(loaded), loaded.isa
     tail = [row["name"] for row in layers if row["note"].startswith(FLOAT_TAIL)]
     if as_json:
         print_json(
@@ -47,6 +47,7 @@ def command(model: str, target: str, as_json: bool) -> int:
                 "sha256": loaded.graph.digest,
                 "target": loaded.target.name,
                 "arithmetic": loaded.target.to_dict(),
+                "isa": isa,
                 "inputs": [_value(loaded, name, loaded.lowered.inputs) for name in loaded.graph.inputs],
                 "outputs": [_value(loaded, name, loaded.lowered.outputs) for name in loaded.graph.outputs],
                 "float_tail": tail,
@@ -56,9 +57,14 @@ def command(model: str, target: str, as_json: bool) -> int:
         return 0
     heading(title(model, loaded, target))
     rows = node_rows(loaded, layers)
+    for row in rows:
+        row["kernel"] = row["kernel"].replace(f"_{isa}", "")
     table(COLUMNS, [[row[c] for c in COLUMNS] for row in rows], right=("bits",), fold=("tensor", "kernel"))
     say()
     say(f"{len(rows)} nodes; bits: what the accumulator needs, proved from the weights, and what the target declares.")
+    say(f"kernels: those of {isa}; the environment variable INTSIM_ISA chooses others.")
+    for why, tensors in refusals(loaded).items():
+        say(f"in portable loops ({why}): {', '.join(tensors)}")
     say("What each layer rounds, before the clip to its format (acc: the value that it reads):")
     for row in layers:
         if row["formula"]:
@@ -70,7 +76,7 @@ def command(model: str, target: str, as_json: bool) -> int:
 
 def layer_rows(model: Model) -> list[dict[str, Any]]:
     """One dict a layer of the lowered network, in topological order: a MAC layer and its requantizer are two."""
-    choices = {choice.layer.name: choice for choice in model.plan.choices}
+    choices = {choice.layer.name: choice for choice in model.choices}
     rows = []
     for layer in model.lowered.layers:
         if layer.op == "constant":
@@ -113,6 +119,16 @@ def node_rows(model: Model, layers: list[dict[str, Any]]) -> list[dict[str, str]
         }
         for node, group in groups.items()
     ]
+
+
+def refusals(model: Model) -> dict[str, list[str]]:
+    """Why layers run in portable loops where others have packed kernels, each with the tensors that it is about."""
+    found: dict[str, list[str]] = {}
+    for choice in model.choices:
+        tensor = choice.layer.name.partition("#")[0]
+        if choice.refused and tensor not in found.setdefault(choice.refused, []):
+            found[choice.refused].append(tensor)
+    return found
 
 
 def notes(layers: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Cli, Files
+from tests.kernels.packed.run import ISAS
 
 
-def test_the_table_has_a_line_a_node(cli: Cli, files: Files) -> None:
+def test_the_table_has_a_line_a_node(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "portable")
     done = cli("inspect", files.model)
     lines = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
@@ -15,15 +19,33 @@ def test_the_table_has_a_line_a_node(cli: Cli, files: Files) -> None:
     assert "15 nodes" in done.out and "float tail" not in done.out
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_packed_kernels(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch, isa: str) -> None:
+    """A line below the table tells the instruction set, another what has no packed kernel, and why."""
+    monkeypatch.setenv("INTSIM_ISA", isa)
+    lines = cli("inspect", files.model).out.splitlines()
+    conv1 = next(line for line in lines if line.startswith("conv1_q"))
+    assert conv1.split()[-2:] == ["18/32", "conv_u8_u8__shift"]
+    assert f"kernels: those of {isa}; the environment variable INTSIM_ISA chooses others." in lines
+    assert "in portable loops (its output: it holds reals): logits" in lines
+    document = cli("inspect", files.model, "--json").json
+    layers = {layer["name"]: layer for layer in document["layers"]}
+    assert document["isa"] == isa
+    assert layers["conv1_q#accumulator"]["kernel"] == layers["conv1_q"]["kernel"] == f"conv_u8_u8__shift_{isa}"
+    assert "tiles" in layers["conv1_q"]["reason"]
+    assert layers["logits"]["reason"].endswith("portable loops: its output: it holds reals")
+
+
 def test_plain_on_a_pipe(cli: Cli, files: Files) -> None:
     done = cli("inspect", files.model)
     assert "\x1b" not in done.out
     assert all(line == line.rstrip() for line in done.out.splitlines())
 
 
-def test_the_json_document(cli: Cli, files: Files) -> None:
+def test_the_json_document(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "portable")
     document = cli("inspect", files.model, "--json").json
-    assert document["schema_version"] == 1
+    assert (document["schema_version"], document["isa"]) == (1, "portable")
     assert (document["model"], document["target"]) == ("small.onnx", "diffquant")
     assert document["arithmetic"]["rounding"] == "half_up"
     assert document["inputs"] == [
