@@ -118,7 +118,7 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
 def _integers(group: Group, source: Image, image: Image, windows: Windows) -> Constants | str:
     p = group.head.parameters
     pairs, classes = _classes(windows, bool(p.get("count_include_pad", False)), whole_kernel=False)
-    zero = int(p["x_zero"]) + source.offset
+    zero = int(p.get("x_zero", 0)) + source.offset
     words = []
     for inside, count in pairs:
         found = kernel.quotient(inside, count, int(p["shift"]), p["rounding"], zero)
@@ -138,7 +138,7 @@ def _float32(group: Group, source: Image, image: Image, windows: Windows) -> Con
     x_scale, scale = np.float32(p["x_scale"]), np.float32(p["scale"])
     if not kernel.fits_float32(max(inside for inside, _ in pairs), float(x_scale), float(scale)):
         return "its sums leave the range of float32's rounding"
-    zero, z = int(p["x_zero"]) + source.offset, int(p.get("zero_point", 0))
+    zero, z = int(p.get("x_zero", 0)) + source.offset, int(p.get("zero_point", 0))
     words = [kernel.float32_words(zero, x_scale, count, scale, z) for _, count in pairs]
     return Constants(kernel.FLOAT32, words, classes, {**float_ends(group), OFFSET: image.offset})
 
@@ -154,7 +154,7 @@ def _global_float32(group: Group, source: Image, image: Image, windows: Windows)
     clip = requantize_float32(own, *format_limits(p), (0, 0))
     if isinstance(found, str) or isinstance(clip, str):
         return "its zero points differ by channel"
-    start = -count * (int(p["x_zero"]) + source.offset)
+    start = -count * (int(p.get("x_zero", 0)) + source.offset)
     ends = {LOW: found.low, HIGH: found.high, CLIP_LOW: clip.low, CLIP_HIGH: clip.high}
     return Constants(
         kernel.THROUGH + EPILOGUES["float32"],

@@ -106,7 +106,7 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     if isinstance(requantized, str) or isinstance(whole, str):
         return requantized if isinstance(requantized, str) else "its output format"
     always, negative, odd = shift_terms(p["rounding"], int(p["shift"]))
-    zeros = int(p["a_zero"]) + a.offset, int(p["b_zero"]) + b.offset
+    zeros = int(p.get("a_zero", 0)) + a.offset, int(p.get("b_zero", 0)) + b.offset
     columns = _ends(requantized, whole, image)
     for number, vector in enumerate(requantized.vectors):
         columns[pairs.SCALARS + number] = int(vector[0])
@@ -152,14 +152,14 @@ def _add_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
 
 def _mul_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     p = group.head.parameters
-    ratio, zero_point = np.float32(p["ratio"]), int(p["zero_point"])
+    ratio, zero_point = np.float32(p["ratio"]), int(p.get("zero_point", 0))
     if not mul_float32.fits(float(ratio), zero_point):
         return "its products leave the range of float32's rounding"
     columns = {
         **float_ends(group),
         OFFSET: image.offset,
-        pairs.ZERO_A: int(p["a_zero"]) + a.offset,
-        pairs.ZERO_B: int(p["b_zero"]) + b.offset,
+        pairs.ZERO_A: int(p.get("a_zero", 0)) + a.offset,
+        pairs.ZERO_B: int(p.get("b_zero", 0)) + b.offset,
         pairs.FACTOR_A: float_bits(ratio),
         pairs.START: float_bits(zero_point),
     }

@@ -10,41 +10,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from intsim.engine import Engine
 from intsim.formats import Format
-from intsim.kernels.packed.isa import available
 from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
-from intsim.taps import TapSpec
-from tests.networks import evaluate
+from tests.kernels.packed.run import needs_instructions
 from tests.plan.packed.chains import chain, codes
+from tests.plan.packed.paths import agree
 
-ISAS = [isa for isa in available() if isa != "portable"]
-pytestmark = pytest.mark.skipif(not ISAS, reason="this processor has no packed kernels")
-
-TAPS = [TapSpec("histogram"), TapSpec("extremes"), TapSpec("saturation")]
+pytestmark = needs_instructions
 
 
 def check(lowered: Lowered, inputs: dict[str, Any], threads: int = 1) -> None:
-    """Every instruction set gives the spec's output and the portable loops' counts, with a packed kernel."""
-    expected = evaluate(lowered, inputs)
-    (output,) = lowered.outputs.values()
-    plan = make_plan(lowered)
-    counts = Engine(plan, 1, "portable").run(inputs, TAPS).taps
-    for isa in ISAS:
-        engine = Engine(plan, threads, isa)
-        result = engine.run(inputs)
-        assert np.array_equal(result.outputs[output].codes, expected[output]), isa  # type: ignore[arg-type]
-        assert result.outputs[output].codes.dtype == lowered.values[output].dtype  # type: ignore[union-attr]
-        tapped = engine.run(inputs, [*TAPS, TapSpec("accumulator")])
-        assert np.array_equal(tapped.outputs[output].codes, expected[output])  # type: ignore[arg-type]
-        for name, tap in engine.run(inputs, TAPS).taps.items():
-            assert np.array_equal(tap.histogram, counts[name].histogram), (isa, name)  # type: ignore[arg-type]
-            assert (tap.extremes, tap.saturation) == (counts[name].extremes, counts[name].saturation), (isa, name)
-        for tensor, accumulator in lowered.accumulators.items():
-            assert np.array_equal(tapped.taps[tensor].accumulator, expected[accumulator]), isa  # type: ignore[arg-type]
-        choices = plan.choices_on(isa)
-        refused = any("groups have too few channels" in choice.reason for choice in choices)
+    """Every instruction set gives the same bits, with packed kernels but for groups of few channels."""
+    for isa, choices in agree(make_plan(lowered), inputs, threads).items():
+        refused = any("groups have too few channels" in choice.refused for choice in choices)
         assert all(isa in choice.kernel for choice in choices) != refused, choices
 
 
