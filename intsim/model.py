@@ -102,14 +102,19 @@ class Model:
         return make_plan(self.lowered, None if like is None else like.__dict__.get("plan"))
 
     @property
-    def bounds(self) -> Mapping[str, Bounds]:
-        """What each accumulator can reach, by layer name."""
-        return self.plan.bounds
+    def isa(self) -> str:
+        """The instruction set of the kernels here. Errors: UnusableInput where INTSIM_ISA names none that there is."""
+        return self._engine(None, None).isa
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """The kernel of each layer on this processor, and why it is that one."""
+        """The kernel of each layer on this processor, and why. Errors: those of `isa`."""
         return self._engine(None, None).choices
+
+    @property
+    def bounds(self) -> Mapping[str, Bounds]:
+        """What each accumulator can reach, by layer name."""
+        return self.plan.bounds
 
     def _engine(self, threads: int | None, isa: str | None) -> Engine:
         """An Engine, kept: its packed weights and buffers serve the next run."""

@@ -39,7 +39,7 @@ def command(model: str, target: str, as_json: bool) -> int:
     from intsim.model import load
 
     loaded = load(model, target)
-    layers = layer_rows(loaded)
+    layers, isa = layer_rows(loaded), loaded.isa
     tail = [row["name"] for row in layers if row["note"].startswith(FLOAT_TAIL)]
     if as_json:
         print_json(
@@ -48,6 +48,7 @@ def command(model: str, target: str, as_json: bool) -> int:
                 "sha256": loaded.graph.digest,
                 "target": loaded.target.name,
                 "arithmetic": loaded.target.to_dict(),
+                "isa": isa,
                 "inputs": [_value(loaded, name, loaded.lowered.inputs) for name in loaded.graph.inputs],
                 "outputs": [_value(loaded, name, loaded.lowered.outputs) for name in loaded.graph.outputs],
                 "float_tail": tail,
@@ -58,17 +59,20 @@ def command(model: str, target: str, as_json: bool) -> int:
         return 0
     heading(title(model, loaded, target))
     rows = node_rows(loaded, layers)
+    for row in rows:
+        row["kernel"] = row["kernel"].replace(f"_{isa}", "")
     table(COLUMNS, [[row[c] for c in COLUMNS] for row in rows], right=("bits",), fold=("tensor", "kernel"))
     say()
     say(f"{len(rows)} nodes; bits: what the accumulator needs, proved from the weights, and what the target declares.")
     for pattern in unused_overrides(loaded):
         say(f"The target's override of {pattern!r} matches no node.")
+    say(f"kernels: those of {isa}; the environment variable INTSIM_ISA chooses others.")
+    for why, tensors in refusals(loaded).items():
+        say(f"in portable loops ({why}): {', '.join(tensors)}")
     say("What each layer adds up and rounds, before the clip to its format (acc: the value that it reads):")
     for row in layers:
         if row["formula"]:
             say(f"  {row['name']} = {row['formula']}")
-    for reason, tensors in loops(layers).items():
-        say(f"compiled loops, not a packed kernel, for {reason}: {', '.join(tensors)}")
     for note, tensors in notes(layers).items():
         say(f"{note}: {', '.join(tensors)}")
     return 0
@@ -102,7 +106,6 @@ def layer_rows(model: Model) -> list[dict[str, Any]]:
                 "bits_declared": None if bounds is None else bounds.declared_bits,
                 "kernel": choice.kernel,
                 "reason": choice.reason,
-                "unpacked": choice.unpacked,
                 "exact": layer.exact,
                 "note": layer.note,
             }
@@ -129,6 +132,16 @@ def node_rows(model: Model, layers: list[dict[str, Any]]) -> list[dict[str, str]
     ]
 
 
+def refusals(model: Model) -> dict[str, list[str]]:
+    """Why layers run in portable loops where others have packed kernels, each with the tensors that it is about."""
+    found: dict[str, list[str]] = {}
+    for choice in model.choices:
+        tensor = choice.layer.name.partition("#")[0]
+        if choice.refused and tensor not in found.setdefault(choice.refused, []):
+            found[choice.refused].append(tensor)
+    return found
+
+
 def notes(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
     """The notes on layers, each with the tensors that it is about."""
     found: dict[str, list[str]] = {}
@@ -136,16 +149,6 @@ def notes(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
         tensor = row["name"].partition("#")[0]
         if row["note"] and tensor not in found.setdefault(row["note"], []):
             found[row["note"]].append(tensor)
-    return found
-
-
-def loops(layers: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Why layers have no packed kernel, each reason with the tensors that it is about."""
-    found: dict[str, list[str]] = {}
-    for row in layers:
-        tensor = row["name"].partition("#")[0]
-        if row["unpacked"] and row["format"] != "float32" and tensor not in found.setdefault(row["unpacked"], []):
-            found[row["unpacked"]].append(tensor)
     return found
 
 

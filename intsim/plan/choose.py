@@ -26,15 +26,14 @@ class Choice:
     """How a layer is computed: kernel(*inputs, **layer.parameters, **options).
 
     options: what the kernel may rely on: `accumulate` (the width of its sums), `check` (whether it looks for sums that
-    leave the declared accumulator). reason: why that is right. unpacked: why it is no packed kernel, "" where it is
-    one, or where no instruction set was looked at.
+    leave the declared accumulator). reason: why that is right. refused: why it has no packed kernel, "" where it has.
     """
 
     layer: Layer
     kernel: str
     reason: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    unpacked: str = ""
+    refused: str = ""
 
 
 def choose(layer: Layer, bounds: Bounds | None) -> Choice:

@@ -40,7 +40,7 @@ class Plan:
             for layer in group.layers:
                 found[layer.name] = op
         return tuple(
-            replace(choice, unpacked=op)
+            replace(choice, reason=f"{choice.reason}; portable loops: {op}", refused=op)
             if isinstance(op := found[choice.layer.name], str)
             else replace(choice, kernel=op.kernel, reason=f"{choice.reason}; {op.reason}")
             for choice in self.choices

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from intsim.kernels.packed.isa import available
 from tests.cli.conftest import Cli, Files
+from tests.kernels.packed.run import ISAS
 
 
 def test_the_table_has_a_line_a_node(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,15 +21,33 @@ def test_the_table_has_a_line_a_node(cli: Cli, files: Files, monkeypatch: pytest
     assert "15 nodes" in done.out and "float tail" not in done.out
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_packed_kernels(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch, isa: str) -> None:
+    """A line below the table tells the instruction set, another what has no packed kernel, and why."""
+    monkeypatch.setenv("INTSIM_ISA", isa)
+    lines = cli("inspect", files.model).out.splitlines()
+    conv1 = next(line for line in lines if line.startswith("conv1_q"))
+    assert conv1.split()[-2:] == ["18/32", "conv_u8_u8__shift"]
+    assert f"kernels: those of {isa}; the environment variable INTSIM_ISA chooses others." in lines
+    assert "in portable loops (its output: it holds reals): logits" in lines
+    document = cli("inspect", files.model, "--json").json
+    layers = {layer["name"]: layer for layer in document["layers"]}
+    assert document["isa"] == isa
+    assert layers["conv1_q#accumulator"]["kernel"] == layers["conv1_q"]["kernel"] == f"conv_u8_u8__shift_{isa}"
+    assert "tiles" in layers["conv1_q"]["reason"]
+    assert layers["logits"]["reason"].endswith("portable loops: its output: it holds reals")
+
+
 def test_plain_on_a_pipe(cli: Cli, files: Files) -> None:
     done = cli("inspect", files.model)
     assert "\x1b" not in done.out
     assert all(line == line.rstrip() for line in done.out.splitlines())
 
 
-def test_the_json_document(cli: Cli, files: Files) -> None:
+def test_the_json_document(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "portable")
     document = cli("inspect", files.model, "--json").json
-    assert document["schema_version"] == 1
+    assert (document["schema_version"], document["isa"]) == (1, "portable")
     assert (document["model"], document["target"]) == ("small.onnx", "diffquant")
     assert document["arithmetic"]["rounding"] == "half_up"
     assert document["inputs"] == [
@@ -40,8 +58,7 @@ def test_the_json_document(cli: Cli, files: Files) -> None:
     assert document["float_tail"] == []
     conv1 = next(layer for layer in document["layers"] if layer["name"] == "conv1_q#accumulator")
     assert (conv1["op"], conv1["bits_needed"], conv1["bits_declared"]) == ("conv", 18, 32)
-    kernel = "conv" if available()[0] == "portable" else f"conv_u8_u8__shift_{available()[0]}"
-    assert (conv1["kernel"], conv1["unpacked"]) == (kernel, "")
+    assert conv1["kernel"] == "conv"
     assert all(layer["exact"] for layer in document["layers"])
 
 
@@ -51,11 +68,11 @@ def test_float_islands_are_named(cli: Cli, files: Files) -> None:
     assert "float island: ONNX Runtime has no integer kernel for Sub: sub1_q" in done.out
 
 
-@pytest.mark.skipif(available() == ("portable",), reason="this processor has no packed kernels")
+@pytest.mark.skipif(not ISAS, reason="this processor has no packed kernels")
 def test_why_a_layer_has_no_packed_kernel(cli: Cli, files: Files, tmp_path: Path) -> None:
     (tmp_path / "narrow.toml").write_text('base = "diffquant"\naccumulator_bits = 12\n')
     done = cli("inspect", files.model, "--target", tmp_path / "narrow.toml")
-    assert "compiled loops, not a packed kernel, for its sums may leave the accumulator" in done.out
+    assert "in portable loops (its sums may leave the accumulator" in done.out
 
 
 def test_an_instruction_set_that_there_is_not(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from intsim.kernels.packed.requantizers import format_limits, requantize_float32
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.kernels.packed.windows import taps_inside
 from intsim.kernels.windows import Windows
-from intsim.plan.packed.fuse import Group
+from intsim.plan.packed.fuse import Group, float_ends
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned
 from intsim.plan.packed.window import WRONG_SHAPE, fits, flat
@@ -124,7 +124,7 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
 def _integers(group: Group, source: Image, image: Image, windows: Windows) -> Constants | str:
     p = group.head.parameters
     pairs, classes = _classes(windows, bool(p.get("count_include_pad", False)), whole_kernel=False)
-    zero = int(p["x_zero"]) + source.offset
+    zero = int(p.get("x_zero", 0)) + source.offset
     words = []
     for inside, count in pairs:
         found = kernel.quotient(inside, count, int(p["shift"]), p["rounding"], zero)
@@ -144,11 +144,9 @@ def _float32(group: Group, source: Image, image: Image, windows: Windows) -> Con
     x_scale, scale = np.float32(p["x_scale"]), np.float32(p["scale"])
     if not kernel.fits_float32(max(inside for inside, _ in pairs), float(x_scale), float(scale)):
         return "its sums leave the range of float32's rounding"
-    zero, z = int(p["x_zero"]) + source.offset, int(p.get("zero_point", 0))
+    zero, z = int(p.get("x_zero", 0)) + source.offset, int(p.get("zero_point", 0))
     words = [kernel.float32_words(zero, x_scale, count, scale, z) for _, count in pairs]
-    ends = (*group.limits(), *format_limits(p))
-    columns = {c: _bits(v) for c, v in zip((LOW, HIGH, CLIP_LOW, CLIP_HIGH), ends, strict=True)}
-    return Constants(kernel.FLOAT32, words, classes, {**columns, OFFSET: image.offset})
+    return Constants(kernel.FLOAT32, words, classes, {**float_ends(group), OFFSET: image.offset})
 
 
 def _global_float32(group: Group, source: Image, image: Image, windows: Windows) -> Constants | str:
@@ -162,7 +160,7 @@ def _global_float32(group: Group, source: Image, image: Image, windows: Windows)
     clip = requantize_float32(own, *format_limits(p), (0, 0))
     if isinstance(found, str) or isinstance(clip, str):
         return "its zero points differ by channel"
-    start = -count * (int(p["x_zero"]) + source.offset)
+    start = -count * (int(p.get("x_zero", 0)) + source.offset)
     ends = {LOW: found.low, HIGH: found.high, CLIP_LOW: clip.low, CLIP_HIGH: clip.high}
     return Constants(
         kernel.THROUGH + EPILOGUES["float32"],
@@ -189,11 +187,6 @@ def _classes(windows: Windows, include_pad: bool, *, whole_kernel: bool) -> tupl
 def _pair(values: Sequence[int], neutral: int) -> tuple[int, int]:
     first, second = flat(tuple(int(v) for v in values), neutral)
     return first, second
-
-
-def _bits(value: Any) -> int:
-    """The bits of a float32."""
-    return int(np.float32(value).view(np.int32))
 
 
 _CONSTANTS = {

@@ -32,21 +32,7 @@ class PackedResize(PackedOp):
         self.reason = "pixels copied whole"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
-        source, place, image = places[self.inputs[0]], places[self.output], self.image
-        keep = [
-            np.ascontiguousarray(self._lines * source.line, np.int64),
-            np.ascontiguousarray(self._columns * source.image.pixel, np.int64),
-        ]
-        columns = {
-            kernel.ROW_OFFSETS: keep[0].ctypes.data,
-            kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
-            kernel.BYTES: image.channels,
-            kernel.OUT_LINE: place.line,
-            kernel.OUT_PIXEL: image.pixel,
-            kernel.WIDTH: image.width,
-        }
-        function = kernel.make(kernel.width_for(image.channels))
-        return Row(function, image.height, columns, {IN: source, OUT: place}, keep)
+        return _row(places[self.inputs[0]], places[self.output], self._lines, self._columns)
 
 
 class PackedConcat(PackedOp):
@@ -60,10 +46,7 @@ class PackedConcat(PackedOp):
 
     def parts(self) -> Sequence[PackedOp]:
         firsts = accumulate((s.channels for s in self._sources), initial=0)
-        return tuple(
-            _Channels(self, name, source, first)
-            for name, source, first in zip(self.inputs, self._sources, firsts, strict=False)
-        )
+        return tuple(_Channels(self, name, first) for name, first in zip(self.inputs, firsts, strict=False))
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         raise AssertionError("its parts have rows")
@@ -72,28 +55,32 @@ class PackedConcat(PackedOp):
 class _Channels(PackedOp):
     """One image of a concatenation, from channel `first` of the output on."""
 
-    def __init__(self, whole: PackedConcat, name: str, source: Image, first: int) -> None:
+    def __init__(self, whole: PackedConcat, name: str, first: int) -> None:
         self.layers, self.inputs, self.output, self.image = whole.layers, (name,), whole.output, whole.image
-        self._source, self._first = source, first
+        self._first = first
         self.kernel, self.reason = whole.kernel, whole.reason
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
-        source, place, image = places[self.inputs[0]], places[self.output], self.image
-        keep = [
-            np.arange(image.height, dtype=np.int64) * source.line,
-            np.arange(image.width, dtype=np.int64) * source.image.pixel,
-        ]
-        columns = {
-            kernel.ROW_OFFSETS: keep[0].ctypes.data,
-            kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
-            kernel.BYTES: self._source.channels,
-            kernel.OUT_LINE: place.line,
-            kernel.OUT_PIXEL: image.pixel,
-            kernel.WIDTH: image.width,
-        }
-        target = replace(place, channel=self._first)
-        function = kernel.make(kernel.width_for(self._source.channels))
-        return Row(function, image.height, columns, {IN: source, OUT: target}, keep)
+        source, place = places[self.inputs[0]], replace(places[self.output], channel=self._first)
+        return _row(source, place, np.arange(self.image.height), np.arange(self.image.width))
+
+
+def _row(source: Place, place: Place, lines: Array, columns: Array) -> Row:
+    """Pixels of the source, by its lines and columns, into each line and column of a place."""
+    keep = [
+        np.ascontiguousarray(lines * source.line, np.int64),
+        np.ascontiguousarray(columns * source.image.pixel, np.int64),
+    ]
+    filled = {
+        kernel.ROW_OFFSETS: keep[0].ctypes.data,
+        kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
+        kernel.BYTES: source.image.channels,
+        kernel.OUT_LINE: place.line,
+        kernel.OUT_PIXEL: place.image.pixel,
+        kernel.WIDTH: place.image.width,
+    }
+    function = kernel.make(kernel.width_for(source.image.channels))
+    return Row(function, place.image.height, filled, {IN: source, OUT: place}, keep)
 
 
 def accept_concat(layer: Layer, sources: Sequence[Image], image: Image) -> PackedConcat | str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
+from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, LOW
 from intsim.lowering.lowered import MAC_LAYERS, Layer
+from intsim.plan.packed.op import float_bits
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Group:
             return 0, 0
         found = make(self.head.parameters, *format_limits(self.head.parameters), (0, 0))
         return (0, 0) if isinstance(found, str) else (found.low, found.high)
+
+
+def float_ends(group: Group) -> dict[int, int]:
+    """The columns of what an epilogue in float32 clamps to, and of what its format clips to, for results with zero."""
+    ends = (*group.limits(), *format_limits(group.head.parameters))
+    return {c: float_bits(v) for c, v in zip((LOW, HIGH, CLIP_LOW, CLIP_HIGH), ends, strict=True)}
 
 
 def fuse(layers: Sequence[Layer], kept: Collection[str]) -> tuple[Group, ...]:

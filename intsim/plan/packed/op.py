@@ -144,6 +144,11 @@ def border(place: Place, base: int) -> Array:
     return np.array(fields, np.int64)
 
 
+def float_bits(value: Any) -> int:
+    """The bits of a float32, as a column holds them."""
+    return int(np.float32(value).view(np.int32))
+
+
 def aligned(size: int) -> Array:
     """Zeroed bytes, aligned to a cache line."""
     memory = np.zeros(size + LINE, np.uint8)

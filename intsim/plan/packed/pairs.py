@@ -18,9 +18,9 @@ from intsim.kernels.packed.requantizers import Requantized, format_limits
 from intsim.kernels.packed.requantizers import requantize as shifted
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.kernels.rounding import shift_terms
-from intsim.plan.packed.fuse import Group
+from intsim.plan.packed.fuse import Group, float_ends
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned
+from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned, float_bits
 
 Array = np.ndarray[Any, Any]
 
@@ -111,7 +111,7 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     if requantized.epilogue not in ("shift", "ties"):
         return f"it shifts by {int(p['shift'])}"
     always, negative, odd = shift_terms(p["rounding"], int(p["shift"]))
-    zeros = int(p["a_zero"]) + a.offset, int(p["b_zero"]) + b.offset
+    zeros = int(p.get("a_zero", 0)) + a.offset, int(p.get("b_zero", 0)) + b.offset
     columns = _ends(requantized, whole, image)
     for number, vector in enumerate(requantized.vectors):
         columns[pairs.SCALARS + number] = int(vector[0])
@@ -144,29 +144,29 @@ def _add_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     if not add_float32.fits(float(ratios[0]), float(ratios[1]), float(start)):
         return "its sums leave the range of float32's rounding"
     columns = {
-        **_float_ends(group),
+        **float_ends(group),
         OFFSET: image.offset,
         pairs.ZERO_A: a.offset,
         pairs.ZERO_B: b.offset,
-        pairs.FACTOR_A: _bits(ratios[0]),
-        pairs.FACTOR_B: _bits(ratios[1]),
-        pairs.START: _bits(start),
+        pairs.FACTOR_A: float_bits(ratios[0]),
+        pairs.FACTOR_B: float_bits(ratios[1]),
+        pairs.START: float_bits(start),
     }
     return Pair(add_float32.make, columns, "float32")
 
 
 def _mul_float32(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     p = group.head.parameters
-    ratio, zero_point = np.float32(p["ratio"]), int(p["zero_point"])
+    ratio, zero_point = np.float32(p["ratio"]), int(p.get("zero_point", 0))
     if not mul_float32.fits(float(ratio), zero_point):
         return "its products leave the range of float32's rounding"
     columns = {
-        **_float_ends(group),
+        **float_ends(group),
         OFFSET: image.offset,
-        pairs.ZERO_A: int(p["a_zero"]) + a.offset,
-        pairs.ZERO_B: int(p["b_zero"]) + b.offset,
-        pairs.FACTOR_A: _bits(ratio),
-        pairs.START: _bits(zero_point),
+        pairs.ZERO_A: int(p.get("a_zero", 0)) + a.offset,
+        pairs.ZERO_B: int(p.get("b_zero", 0)) + b.offset,
+        pairs.FACTOR_A: float_bits(ratio),
+        pairs.START: float_bits(zero_point),
     }
     return Pair(mul_float32.make, columns, "float32")
 
@@ -179,16 +179,6 @@ def _ends(requantized: Requantized, whole: Requantized, image: Image) -> dict[in
         CLIP_LOW: whole.low,
         CLIP_HIGH: whole.high,
     }
-
-
-def _float_ends(group: Group) -> dict[int, int]:
-    ends = (*group.limits(), *format_limits(group.head.parameters))
-    return {c: _bits(v) for c, v in zip((LOW, HIGH, CLIP_LOW, CLIP_HIGH), ends, strict=True)}
-
-
-def _bits(value: Any) -> int:
-    """The bits of a float32."""
-    return int(np.float32(value).view(np.int32))
 
 
 _PAIRS: Mapping[str, Callable[[Group, Image, Image, Image], Pair | str]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.kernels.saturate import limits
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import External, PackedOp, Place, Row
+from intsim.plan.packed.op import External, PackedOp, Place, Row, float_bits
 
 REFUSED = "#refused"
 """Behind an input's name: the array int64[1] where its lines with reals that no format takes are counted."""
@@ -78,16 +77,16 @@ class PackedQuantize(PackedOp):
             quantize.make(image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)),
             image.height,
             {
-                LOW: _bits(low - zero),
-                HIGH: _bits(high - zero),
+                LOW: float_bits(low - zero),
+                HIGH: float_bits(high - zero),
                 OFFSET: image.zero,
                 quantize.CHANNELS: image.channels,
                 quantize.PIXEL: image.pixel,
                 quantize.WIDTH: image.width,
                 quantize.PLANE: pixel,
                 quantize.OUT_LINE: place.line,
-                quantize.SCALE: _bits(scale),
-                quantize.MOST: _bits(self._most),
+                quantize.SCALE: float_bits(scale),
+                quantize.MOST: float_bits(self._most),
             },
             {
                 IN: External(self.layers[0].inputs[0], pixel * image.channels),
@@ -121,8 +120,3 @@ def _shape(image: Image, place: Place) -> dict[int, int]:
         transfer.LINE: place.line,
         transfer.PIXEL: image.pixel,
     }
-
-
-def _bits(value: Any) -> int:
-    """The bits of a float32."""
-    return int(np.float32(value).view(np.int32))

@@ -1,8 +1,8 @@
-"""Packed ops on arrays: buffers with slack, rows of the op table, and calls in parts."""
+"""Packed ops on arrays: memory with guarded slack, rows of the op table, and calls in parts."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from intsim.kernels.packed import isa
 from intsim.kernels.packed.ir import NUMBERS, VECTORS
-from intsim.kernels.packed.rows import COLUMNS, OUT
+from intsim.kernels.packed.rows import COLUMNS, OUT, TOTAL
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -19,12 +19,14 @@ SLACK = 64
 GUARD = 0xA5
 """What lies where an op must not write."""
 
-PACKED = [NUMBERS[name] for name in isa.available() if name in NUMBERS]
+ISAS = tuple(name for name in isa.available() if name in NUMBERS)
+"""The instruction sets of packed kernels that this processor has."""
+
+needs_instructions = pytest.mark.skipif(not ISAS, reason="this processor has no instruction set of the packed kernels")
 
 each_isa = pytest.mark.parametrize(
     "number",
-    PACKED
-    or [pytest.param(0, marks=pytest.mark.skip(reason="this processor has no instruction set of packed kernels"))],
+    [NUMBERS[name] for name in ISAS] or [pytest.param(0, marks=needs_instructions)],
     ids=lambda number: VECTORS[number].isa,
 )
 
@@ -70,16 +72,30 @@ class Buffer:
             np.frombuffer(bytes([GUARD]) * around.itemsize, around.dtype)
         )
         assert (around.view(np.uint8) == GUARD).all(), "written into the padding"
-        assert (self.memory[:SLACK] == GUARD).all() and (self.memory[-SLACK:] == GUARD).all(), "written outside"
+        assert guarded(self.memory), "written outside"
         return self.image[..., : self.shape[0]].transpose(2, 0, 1).copy()
+
+
+def buffer(size: int) -> tuple[Bytes, Bytes]:
+    """Zeroed memory of so many bytes, aligned to 64, and all of it with its slack of GUARD bytes."""
+    raw = np.zeros(size + 3 * SLACK, np.uint8)
+    first = -raw.ctypes.data % SLACK
+    whole = raw[first : first + size + 2 * SLACK]
+    whole[:SLACK] = whole[SLACK + size :] = GUARD
+    return whole[SLACK : SLACK + size], whole
+
+
+def guarded(whole: Bytes) -> bool:
+    """Whether nothing was written to the slack."""
+    return bool((whole[:SLACK] == GUARD).all() and (whole[-SLACK:] == GUARD).all())
 
 
 def bits(value: float) -> int:
     """The bits of a float32, as a column of a row holds them."""
-    return int(struct.unpack("<i", struct.pack("<f", value))[0])
+    return int(np.float32(value).view(np.int32))
 
 
-def make_row(columns: dict[int, int | npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
+def make_row(columns: Mapping[int, Any]) -> npt.NDArray[np.int64]:
     """int64[COLUMNS] of a row; an array stands for its address, and must outlive the row."""
     row = np.zeros(COLUMNS, np.int64)
     for column, value in columns.items():
@@ -89,21 +105,25 @@ def make_row(columns: dict[int, int | npt.NDArray[Any]]) -> npt.NDArray[np.int64
 
 def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A copy that starts at a multiple of 64 bytes."""
-    memory = np.empty(array.nbytes + 64, np.uint8)
-    first = -memory.ctypes.data % 64
-    copy = memory[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy = buffer(array.nbytes)[0].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
 
 
-def run(op: Any, columns: dict[int, int | npt.NDArray[Any]], total: int, out: Buffer) -> npt.NDArray[Any]:
+def call(op: Any, columns: Mapping[int, Any], parts: int = 1) -> None:
+    """Run all units of an op in so many parts, the last part first."""
+    row = make_row(columns)
+    total = int(row[TOTAL])
+    for part in reversed(range(parts)):
+        assert op.ctypes(row.ctypes.data, part * total // parts, (part + 1) * total // parts) == 0
+
+
+def run(op: Any, columns: Mapping[int, Any], total: int, out: Buffer) -> npt.NDArray[Any]:
     """The codes of an op's output, the same however its units are divided into parts."""
     results = []
     for parts in (1, 3, total):
         out.memory[:] = GUARD
-        row = make_row({OUT: out.address, **columns})
-        for part in reversed(range(parts)):
-            assert op.ctypes(row.ctypes.data, part * total // parts, (part + 1) * total // parts) == 0
+        call(op, {OUT: out.address, TOTAL: total, **columns}, parts)
         results.append(out.codes())
     assert all((result == results[0]).all() for result in results)
     return results[0]

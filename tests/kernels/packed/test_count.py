@@ -10,7 +10,7 @@ import pytest
 
 from intsim.kernels.packed import count, rows
 from intsim.kernels.packed.ir import NUMBERS
-from tests.kernels.packed.call import ISAS, Bytes, buffer, call, guarded, needs_instructions
+from tests.kernels.packed.run import ISAS, Bytes, buffer, call, guarded, needs_instructions
 
 pytestmark = needs_instructions
 

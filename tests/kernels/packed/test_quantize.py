@@ -11,7 +11,8 @@ import pytest
 
 from intsim import spec
 from intsim.kernels.packed import quantize, rows
-from tests.kernels.packed.call import buffer, call, float_bits, guarded, needs_instructions
+from tests.kernels.packed.run import bits as float_bits
+from tests.kernels.packed.run import buffer, call, guarded, needs_instructions
 
 pytestmark = needs_instructions
 

@@ -19,7 +19,7 @@ from intsim.formats import ROUNDINGS
 from intsim.kernels.packed import conv, epilogues, rows
 from intsim.kernels.packed.ir import NUMBERS, VECTORS
 from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
-from tests.kernels.packed.call import ISAS, buffer, call, needs_instructions
+from tests.kernels.packed.run import ISAS, buffer, call, needs_instructions
 from tests.spec.requantizers import WITH_ZERO_POINT, accumulators, parameters
 
 pytestmark = needs_instructions
@@ -174,7 +174,7 @@ def test_ties_of_multipliers(isa: str) -> None:
     acc = np.arange(-3000, 3000)
     form = {"bits": 8, "signed": True, "narrow": False}
     for right in range(1, 7):
-        for op, given in {
+        cases: dict[str, dict[str, Any]] = {
             "requantize_tflite": {"multiplier": 3 << 29, "shift": -right},
             "requantize_cmsis_nn": {"multiplier": 2**30, "shift": 1 - right},
             "requantize_tflite_single": {"multiplier": 2**30, "shift": 1 - right},
@@ -186,7 +186,8 @@ def test_ties_of_multipliers(isa: str) -> None:
             "requantize_pulp": {"multiplier": 3, "addend": -1, "shift": right, "rounding": "floor"},
             "requantize_onnx_reference": {"multiplier": 2.0**-right, "zero_point": 3},
             "requantize_tflite_float64": {"multiplier": 2.0**-right},
-        }.items():
+        }
+        for op, given in cases.items():
             check(isa, op, acc, {**given, **form})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from intsim.kernels.packed import rows, transfer
-from tests.kernels.packed.call import buffer, call, guarded, needs_instructions
+from tests.kernels.packed.run import buffer, call, guarded, needs_instructions
 
 pytestmark = needs_instructions
 

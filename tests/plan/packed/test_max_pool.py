@@ -1,0 +1,47 @@
+"""Max pools, as the engine runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from intsim.formats import Format
+from intsim.plan import make_plan
+from tests.kernels.packed.run import needs_instructions
+from tests.plan.packed.chains import Network
+from tests.plan.packed.paths import agree, agree_all_packed
+
+pytestmark = needs_instructions
+
+S8 = Format(8, scale=(0.25,), zero_point=(-7,))
+
+
+@pytest.mark.parametrize(
+    ("shape", "window"),
+    [
+        ((20, 7, 6), {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 0, 1, 1), "dilations": (1, 1)}),
+        ((64, 6, 7), {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "dilations": (1, 1)}),
+        (
+            (17, 6, 7),
+            {"kernel": (2, 3), "strides": (2, 1), "pads": (1, 1, 1, 1), "dilations": (2, 1), "ceil_mode": True},
+        ),
+        ((33, 9), {"kernel": (3,), "strides": (2,), "pads": (1, 1), "dilations": (1,)}),
+    ],
+)
+def test_windows(shape: tuple[int, ...], window: dict[str, Any]) -> None:
+    """Between two others; the lowest code is that of a window's padding, whatever lies there."""
+    net = Network()
+    net.input("x", shape, S8)
+    net.layer("low", "clip", "x", S8, low=-128, high=-100)
+    net.layer("y", "max_pool", "low", S8, **window)
+    net.layer("z", "clip", "y", S8, low=-120, high=127)
+    agree_all_packed(net.lowered(), net.given)
+
+
+def test_few_channels_have_no_packed_form() -> None:
+    net = Network()
+    net.input("x", (3, 6, 6), S8)
+    net.layer("y", "max_pool", "x", S8, kernel=(2, 2), strides=(2, 2), pads=(0, 0, 0, 0), dilations=(1, 1))
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        assert choices[0].refused == "its input has few channels"
