@@ -143,10 +143,7 @@ class Engine:
             (layer,) = stage.layers
             yield layer, self._call(layer, [values[n] for n in layer.inputs], layer.parameters)
             return
-        try:
-            made = stage.part.compute(values, self.threads, self._share)
-        except ValueError as error:
-            raise OutOfDomain(str(error)) from error
+        made = stage.part.compute(values, self.threads, self._share)
         for name, counted in made.counted.items():
             observer.count(name, counted)
         for name, (low, high) in made.clipped.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,8 @@ class Observer:
         assert format is not None, "a layer with bits makes codes"
         bits = min(int(layer.parameters["bits"]) + EXTRA_BITS, WIDEST)
         wide = {**layer.parameters, "bits": bits, "signed": True, "narrow": False}
-        return count_clipped(self._call(layer, [values[n] for n in layer.inputs], wide), format)
+        own = replace(format, narrow=bool(layer.parameters.get("narrow", False)))  # NNgen's is narrow in any format
+        return count_clipped(self._call(layer, [values[n] for n in layer.inputs], wide), own)
 
 
 def overflow_of(

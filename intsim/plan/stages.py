@@ -67,7 +67,7 @@ def make_stages(
         from intsim.plan.packed.schedule import Part, schedule
 
         found = [
-            Stage(item.layers, item, item.inputs, tuple(item.made)) if isinstance(item, Part) else _single(item)
+            Stage(item.layers, item, tuple(item.inputs), tuple(item.made)) if isinstance(item, Part) else _single(item)
             for item in schedule(plan.lowered, layers, plan.bounds, isa, wanted, known)
         ]
     held = {*plan.constants, *plan.lowered.outputs.values()}

@@ -300,3 +300,12 @@ def test_names_in_a_file_do_not_steer_the_terminal(cli: Cli, files: Files, tmp_p
     done = cli("run", files.model, "--input", name, "--output", "out")
     assert done.code == 2 and "\x1b" not in done.err and "evil\\x1b[2J.npy" in done.err
     assert intsim.cli.BROKEN_PIPE == 141
+
+
+@pytest.mark.parametrize("command", ["run", "inspect"])
+def test_an_unknown_instruction_set(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("INTSIM_ISA", "foo")
+    arguments = ["--input", files.codes, "--output", "out"] if command == "run" else []
+    told = "INTSIM_ISA must be one of avx512vnni, avxvnni, avx2, portable, not 'foo'"
+    check_refused(cli, [command, files.model, *arguments], told)
+    assert not Path("out").exists()

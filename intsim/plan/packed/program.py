@@ -78,7 +78,7 @@ class Workspace:
 
     def __init__(self, program: Program, images: int, threads: int) -> None:
         self.program, self.images, self.threads = program, images, threads
-        self._rows = rows = program.rows(images)  # kept: the tables have addresses of their arrays
+        rows = self._rows = program.rows(images)  # kept, for they keep the arrays that the tables point to
         self._own = [aligned(program.sizes[OWN]) for _ in range(threads)]
         self._slots = aligned(program.sizes[SLOTS] * images)
         self._tables = np.zeros((threads, len(rows), COLUMNS), np.int64)

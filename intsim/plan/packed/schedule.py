@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.kernels.packed.count import NOTHING
 from intsim.lowering.lowered import Layer, Lowered
@@ -37,23 +38,28 @@ class Made:
 
 @dataclass(frozen=True)
 class Part:
-    """A program, the values that it reads as arrays, and those that it makes, as arrays of that dtype.
+    """A program, the values that it reads as arrays and those that it makes, [images, *image.shape] of that dtype.
 
     counts: the ops that count, by value; clips: the value of the layer that clips -> the op that counts it.
     """
 
     program: Program
     layers: tuple[Layer, ...]
-    inputs: tuple[str, ...]
+    inputs: Mapping[str, tuple[Image, np.dtype[Any]]]
     made: Mapping[str, tuple[Image, np.dtype[Any]]]
     counts: Mapping[str, tuple[Format, tuple[Count, ...]]]
     clips: Mapping[str, PackedOp]
 
     def compute(self, values: Mapping[str, Array], threads: int, share: Share) -> Made:
-        """What it makes of the arrays that it reads. Errors: ValueError for reals that no format takes."""
+        """What it makes of the arrays that it reads.
+
+        Errors: OutOfDomain for arrays of another shape or dtype, and for reals that no format takes, naming the node.
+        """
         arrays = {name: np.ascontiguousarray(values[name]) for name in self.inputs}
         images = len(next(iter(arrays.values())))
-        refused = {name + REFUSED: np.zeros(1, np.int64) for name in self._reals}
+        for name, (image, dtype) in self.inputs.items():
+            _check(name, arrays[name], (images, *image.shape), dtype)
+        refused = {layer.inputs[0] + REFUSED: np.zeros(1, np.int64) for layer in self._quantizers}
         results = {name: np.empty((images, *image.shape), dtype) for name, (image, dtype) in self.made.items()}
         clipped = {op.clipped: np.zeros(2, np.int64) for op in self.clips.values()}
         counted = {}
@@ -64,9 +70,11 @@ class Part:
                 else:
                     counted[name + FOUND] = np.array(NOTHING, np.int64)
         self.program.run({**arrays, **refused, **results, **clipped, **counted}, images, threads, share)
-        for name, count in refused.items():
-            if count[0]:
-                raise ValueError(f"{name.removesuffix(REFUSED)!r} holds a NaN or an infinity, which has no code")
+        for layer in self._quantizers:
+            name = layer.inputs[0]
+            if refused[name + REFUSED][0]:
+                what = f"{name!r} holds a NaN or an infinity, which has no code"
+                raise OutOfDomain(f"node {layer.node!r} ({layer.op}): {what}")
         return Made(
             results,
             {
@@ -77,8 +85,15 @@ class Part:
         )
 
     @cached_property
-    def _reals(self) -> tuple[str, ...]:
-        return tuple(op.layers[0].inputs[0] for op in self.program.ops if isinstance(op, PackedQuantize))
+    def _quantizers(self) -> tuple[Layer, ...]:
+        return tuple(op.layers[0] for op in self.program.ops if isinstance(op, PackedQuantize))
+
+
+def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """A program reads the bytes that it expects, whatever lies there."""
+    if array.shape != shape or array.dtype != dtype:
+        found = f"{array.dtype}{list(array.shape)}"
+        raise OutOfDomain(f"{name!r} must be {dtype}{list(shape)}, not {found}")
 
 
 def _counted(format: Format, image: Image, histogram: Array | None, found: Array, images: int) -> Counted:
@@ -166,7 +181,7 @@ def _part(
     inside = {layer.name for layer in layers}
     made = {op.output for _, op in run}
     ops: list[PackedOp] = []
-    inputs: list[str] = []
+    inputs: dict[str, tuple[Image, np.dtype[Any]]] = {}
     results: dict[str, tuple[Image, np.dtype[Any]]] = {}
     counts: dict[str, tuple[Format, tuple[Count, ...]]] = {}
     entered: set[str] = set()
@@ -177,12 +192,11 @@ def _part(
                 assert isinstance(image, Image), "an input of a packed op is packed"
                 ops.append(Enter(name, image))
                 entered.add(name)
-                inputs.append(name)
+                inputs[name] = image, _format(lowered, name).dtype
         if isinstance(op, PackedQuantize):
-            inputs.append(op.layers[0].inputs[0])
+            inputs[op.layers[0].inputs[0]] = op.image, np.dtype(np.float32)
         ops.append(op)
-        name, format = op.output, lowered.values[op.output]
-        assert format is not None, "what is packed has a format"
+        name, format = op.output, _format(lowered, op.output)
         if name in wanted.counted:
             histogram, per_image = wanted.counted[name]
             kinds = (True, False) if histogram else (False,)
@@ -200,4 +214,10 @@ def _part(
         for layer in group.layers
         if layer.outputs[0] in wanted.clipped
     }
-    return Part(Program(ops), layers, tuple(dict.fromkeys(inputs)), results, counts, clips)
+    return Part(Program(ops), layers, inputs, results, counts, clips)
+
+
+def _format(lowered: Lowered, name: str) -> Format:
+    format = lowered.values[name]
+    assert format is not None, "what is packed has a format"
+    return format

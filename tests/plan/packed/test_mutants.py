@@ -1,0 +1,188 @@
+"""Plausible mistakes in packed kernels and in what is prepared for them, each of which `agree` must catch."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from intsim.formats import Format
+from intsim.kernels import _jit
+from intsim.kernels.packed import requantizers
+from intsim.plan import make_plan
+from intsim.plan.packed import conv, copy, op, pairs, program, schedule
+from intsim.plan.packed import count as counting
+from tests.kernels.packed.run import needs_instructions
+from tests.plan.packed import paths
+from tests.plan.packed.chains import Network, form
+from tests.plan.packed.paths import agree
+
+pytestmark = needs_instructions
+
+X = Format(8, signed=False, scale=(0.25,), zero_point=(113,))
+Y = Format(8, scale=(0.0625,), zero_point=(4,))
+
+
+def network() -> Network:
+    """25 output pixels of 21 channels, no multiple of any tile; padding that is read; an add; a Concat."""
+    net = Network(images=2)
+    net.input("x", (6, 5, 5), X)
+    net.conv("y1", "x", 21, Y, x_zero=113)
+    net.conv("y2", "y1", 21, Y, pads=(2, 1, 0, 1), x_zero=4)
+    zeros = {"a_zero": -9, "b_zero": 9, "a_shift": 1, "b_shift": 1}  # far from the middle, so that codes are clipped
+    net.layer("sum", "add", "y1 y2", Y, **zeros, shift=0, rounding="half_up", **form(Y))
+    net.layer("both", "concat", "sum y1", Y, axis=1)
+    return net
+
+
+def caught(net: Network) -> bool:
+    """Whether the mistake shows."""
+    try:
+        agree(make_plan(net.lowered()), net.given)
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.fixture(autouse=True)
+def one_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant is compiled for one, and never cached."""
+    monkeypatch.setattr(paths, "ISAS", paths.ISAS[:1])
+    monkeypatch.setattr(_jit, "cache_folder", lambda sources: None)
+
+
+def source_mutant(folder: Path, module: ModuleType, old: str, new: str) -> ModuleType:
+    """The module with the one occurrence of a piece of its text replaced."""
+    text = Path(str(module.__file__)).read_text()
+    assert text.count(old) == 1, f"{module.__name__} has {text.count(old)} times {old!r}"
+    path = folder / "mutant.py"
+    path.write_text(text.replace(old, new))
+    found = importlib.util.spec_from_file_location(f"{module.__name__}_mutant", path)
+    assert found is not None and found.loader is not None
+    made = importlib.util.module_from_spec(found)
+    found.loader.exec_module(made)
+    return made
+
+
+def test_nothing_is_wrong() -> None:
+    assert not caught(network())
+
+
+def test_a_wrong_rounding_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = requantizers.REQUANTIZERS["requantize"]
+
+    def wrong(*arguments: Any) -> Any:
+        found = right(*arguments)
+        assert not isinstance(found, str)
+        return replace(found, start=found.start - 1)
+
+    monkeypatch.setitem(requantizers.REQUANTIZERS, "requantize", wrong)  # type: ignore[arg-type]
+    assert caught(network())
+
+
+@pytest.mark.parametrize("side", ["top", "left"])
+def test_a_shifted_pad(monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+    right = conv.window
+
+    def wrong(*arguments: Any) -> Any:
+        found = right(*arguments)
+        return replace(found, padding=replace(found.padding, **{side: getattr(found.padding, side) + 1}))
+
+    monkeypatch.setattr(conv, "window", wrong)
+    assert caught(network())
+
+
+def test_a_wrong_byte_in_the_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    right: Callable[..., Any] = op.border
+
+    def wrong(place: Any, base: int) -> Any:
+        return right(replace(place, image=replace(place.image, zero=place.image.zero + 1)), base)
+
+    monkeypatch.setattr(program, "border", wrong)
+    assert caught(network())
+
+
+def test_a_border_that_is_not_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program.Workspace, "_pad", lambda self, place, number: None)
+    assert caught(network())
+
+
+def test_a_channel_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one of a Concat's first operand, and of every convolution."""
+    right = copy._row
+
+    def wrong(*arguments: Any) -> Any:
+        row = right(*arguments)
+        row.columns[copy.kernel.BYTES] -= 1
+        return row
+
+    monkeypatch.setattr(copy, "_row", wrong)
+    assert caught(network())
+
+
+def test_pixels_that_are_counted_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The last tile overlaps the one before it; its first pixels are stored twice, and counted once."""
+    kernel = source_mutant(tmp_path, conv.kernel, "first - pixel", "0")
+    monkeypatch.setattr(conv, "kernel", kernel)
+    net = network()
+    assert caught(net)
+
+
+def test_padded_channels_that_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An add's clipped results in channels that nobody sees; codes and sums stay right."""
+    right = pairs.aligned
+    monkeypatch.setattr(pairs, "aligned", lambda size: _Full(right(size)))
+    net = network()
+    net.layer("wide", "add", "both both", Y, a_shift=3, b_shift=3, shift=0, rounding="half_up", **form(Y))
+    assert caught(net)
+
+
+def test_a_histogram_of_padded_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = counting.Count.row
+
+    def wrong(self: Any, places: Any, images: int) -> Any:
+        row = right(self, places, images)
+        row.columns[counting.kernel.CHANNELS] += 1
+        return row
+
+    monkeypatch.setattr(counting.Count, "row", wrong)
+    assert caught(network())
+
+
+def test_buffers_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    right: Callable[..., Any] = program.allocate
+
+    def wrong(intervals: Any) -> Any:
+        offsets, size = right({name: replace(own, last=own.last - 1) for name, own in intervals.items()})
+        return offsets, size
+
+    monkeypatch.setattr(program, "allocate", wrong)
+    assert caught(network())
+
+
+def test_a_value_that_is_fused_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requantizer that joins its convolution though the sums are tapped."""
+    right: Callable[..., Any] = schedule.fuse
+    monkeypatch.setattr(schedule, "fuse", lambda layers, kept: right(layers, ()))
+    with pytest.raises((AssertionError, KeyError)):
+        agree(make_plan(network().lowered()), network().given)
+
+
+class _Full:
+    """A mask that is all ones, whatever is put into it."""
+
+    def __init__(self, mask: Any) -> None:
+        self.mask = mask
+        mask[:] = 255
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    @property
+    def ctypes(self) -> Any:
+        return self.mask.ctypes
