@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import conv as kernel
-from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
@@ -26,16 +25,18 @@ from intsim.summation import PLAIN
 Array = np.ndarray[Any, Any]
 
 TILES: Mapping[str, Mapping[int, tuple[int, ...]]] = {
-    "avx512vnni": {
-        4: (6, 7, 5, 4, 2, 1),
-        3: (8, 7, 6, 5, 4, 2, 1),
-        2: (12, 10, 8, 7, 6, 4, 2, 1),
-        1: (14, 12, 8, 7, 4, 2, 1),
-    },
-    "avxvnni": {3: (4, 3, 2, 1), 2: (6, 5, 4, 3, 2, 1), 1: (12, 8, 7, 4, 2, 1)},
-    "avx2": {2: (5, 4, 3, 2, 1), 1: (8, 7, 4, 2, 1)},
+    "avx512vnni": {4: (4, 5, 3), 2: (4, 10, 5, 3), 3: (4, 7, 5, 3), 1: (12, 8, 5, 3)},
+    "avxvnni": {2: (6, 5, 4, 3)},
+    "avx2": {2: (6, 5, 4, 3)},
 }
-"""Instruction set -> vectors of channels -> pixels of the tiles that fit its registers."""
+"""Instruction set -> vectors of channels -> pixels of a tile; both the fastest first.
+
+Small tiles are the fastest, so long as their sums hide the latency of a product: the epilogue of one then runs beside
+the products of the next, which is why more of the registers are not used. (Channels come in multiples of 16.)
+"""
+
+TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1}
+"""What a tile costs beside its pixels, in pixels."""
 
 ROWS_OF_IMAGES = {"avx512vnni": 4, "avxvnni": 4, "avx2": 4}
 """Pixels of the tile of a matrix product over many images; over fewer images: one."""
@@ -78,16 +79,16 @@ class PackedConv(PackedOp):
         self.reason = f"{self.pixels}x{self.vectors * VECTORS[ISAS[isa]].lanes} tiles"
 
     def _tile(self) -> tuple[int, int]:
-        """Vectors of channels and pixels of the tile: the cheapest by count of instructions."""
+        """Vectors of channels and pixels of the tile: those that waste least on the last one, which overlaps."""
         lanes = VECTORS[ISAS[self._isa]].lanes
         blocks = padded(len(self._weights) // self._groups * self.merge) // lanes
         fitting = TILES[self._isa]
-        vectors = next(v for v in sorted(fitting, reverse=True) if blocks % v == 0)
+        vectors = next(v for v in fitting if blocks % v == 0)
         if self.whole:
             return vectors, 1
         count = self.image.height * self.image.width
-        shapes = [p for p in fitting[vectors] if p <= count]
-        return vectors, min(shapes, key=lambda p: -(-count // p) * (p * vectors / 2 + (vectors + p) / 8 + 2))
+        sizes = [p for p in fitting[vectors] if p <= count] or [count]
+        return vectors, min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[self._isa]))
 
     @cached_property
     def merge(self) -> int:
@@ -170,7 +171,7 @@ class PackedConv(PackedOp):
         addresses = [array.ctypes.data for array in keep]
         r = self._requantized
         return Row(
-            kernel.make(pixels, self.vectors, EPILOGUES[r.epilogue], ISAS[self._isa], int(self.counting)),
+            kernel.make(pixels, self.vectors, r.number(image.offset), ISAS[self._isa], int(self.counting)),
             tiles * blocks * parts,
             {
                 LOW: r.low,
