@@ -53,7 +53,7 @@ class Stage:
 
 
 def make_stages(
-    plan: Plan, isa: str | None, wanted: Wanted, given: Collection[str], known: dict[Any, Any]
+    plan: Plan, isa: str | None, wanted: Wanted, given: Collection[str], known: dict[Any, Any] | None = None
 ) -> tuple[Stage, ...]:
     """The stages that make what is wanted; isa: None where every layer runs by itself.
 

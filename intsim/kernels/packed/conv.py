@@ -17,7 +17,7 @@ ROW_OFFSETS, TAP_OFFSETS, TAPS, STEPS, WEIGHTS, PARAMETERS, OUT_OFFSETS, PIXELS,
 )
 """int64 offsets of each output pixel's window in the input; of each tap; how many taps; 4-byte steps a tap; packed
 weights and parameters, block after block; offsets of each output pixel; pixels; tiles a block (their number over
-pixels); blocks of a group of channels, and the bytes of a group's input channels."""
+pixels); blocks of a group of channels, and the bytes of a group's input channels, 0 where there is one group."""
 
 
 @functools.cache
@@ -34,10 +34,11 @@ def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
         r = as_row(row)
         tiles, most = r[TILES], r[PIXELS] - pixels
         block_bytes = r[TAPS] * r[STEPS] * step_bytes
-        for unit in range(start, stop):
-            block = unit // tiles
-            first = (unit - block * tiles) * pixels
+        block = start // tiles
+        first = (start - block * tiles) * pixels
+        for _ in range(start, stop):
             pixel = min(first, most)
+            group = block // r[GROUP_BLOCKS] if r[GROUP_BYTES] else 0
             tile(
                 pixels,
                 vectors,
@@ -45,7 +46,7 @@ def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
                 isa,
                 count,
                 row,
-                r[IN] + block // r[GROUP_BLOCKS] * r[GROUP_BYTES],
+                r[IN] + group * r[GROUP_BYTES],
                 r[ROW_OFFSETS] + 8 * pixel,
                 r[TAP_OFFSETS],
                 r[TAPS],
@@ -56,6 +57,9 @@ def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
                 r[OUT_OFFSETS] + 8 * pixel,
                 first - pixel,
             )
+            first += pixels
+            if first == tiles * pixels:
+                first, block = 0, block + 1
         return 0
 
     return op(conv)

@@ -6,7 +6,7 @@ Each reads its per-channel vectors behind the accumulators' start values, and it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from intsim.kernels.packed.ir import (
     F32,
@@ -36,7 +36,8 @@ class Epilogue:
     """emit(b, acc, vectors): the unclamped result of a vector of accumulators (i32, or f32 where real) less its zero.
 
     vectors: how many per-channel vectors of 32 bits it reads. real: whether emit gives float32, which is clamped, then
-    rounded half_even. wide: whether i32 accumulators are stored as they are.
+    rounded half_even. bounded: whether those are below 2**31. wide: whether i32 accumulators are stored as they are.
+    full: whether [LOW, HIGH] + OFFSET is [0, 255], to which narrowing saturates anyway.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Epilogue:
     emit: Emit
     real: bool = False
     wide: bool = False
+    bounded: bool = False
+    full: bool = False
 
     @property
     def bytes(self) -> int:
@@ -158,17 +161,26 @@ def _within_int32(b: Builder, x: Value) -> Value:
     return fclamp(b, x, real_const(1.0 - 2.0**31, x.type), real_const(2.0**31 - 2.0, x.type))
 
 
-EPILOGUES = (
-    Epilogue("raw", 0, _raw, wide=True),
+_CLAMPING = (
     Epilogue("shift", 1, _shift),
     Epilogue("ties", 4, _ties),
-    Epilogue("float32", 1, _float32, real=True),
+    Epilogue("float32", 1, _float32, real=True, bounded=True),
+    Epilogue("float32_large", 1, _float32, real=True),
     Epilogue("wrap", 3, _wrap),
     Epilogue("multiplier", 2, _multiplier),
     Epilogue("multiplier_ties", 4, _multiplier_ties),
     Epilogue("doubled", 3, _doubled),
     Epilogue("float64_half_even", 2, _float64_half_even),
     Epilogue("float64_half_away", 2, _float64_half_away),
+)
+
+FULL = "_full"
+"""Ends the name of an epilogue's form for a full range."""
+
+EPILOGUES = (
+    Epilogue("raw", 0, _raw, wide=True),
+    *_CLAMPING,
+    *(replace(epilogue, name=epilogue.name + FULL, full=True) for epilogue in _CLAMPING),
 )
 """By number: literal integers choose among them in compiled code."""
 

@@ -104,7 +104,7 @@ COMBINES = (
 
 NUMBERS = {combine.name: number for number, combine in enumerate(COMBINES)}
 
-REAL = Epilogue("codes", 0, lambda b, acc, vectors: acc, real=True)
+REAL = Epilogue("codes", 0, lambda b, acc, vectors: acc, real=True, bounded=True)
 
 
 def make(combine: int, epilogue: int, isa: int, count: int, vectors: int) -> Any:

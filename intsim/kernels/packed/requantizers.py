@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from intsim.kernels.packed.epilogues import EPILOGUES, FULL, NUMBERS
 from intsim.kernels.rounding import shift_terms
 from intsim.kernels.saturate import limits
 
@@ -39,6 +40,14 @@ class Requantized:
     low: int
     high: int
     offset: int
+
+    def number(self, stored: int) -> int:
+        """The number of the epilogue, in its form for a full range where stored bytes, codes + stored, are 0 to 255."""
+        ends: Array = np.array([self.low, self.high])
+        if EPILOGUES[NUMBERS[self.epilogue]].real:
+            ends = ends.astype(np.int32).view(np.float32)
+        full = (ends + self.offset + stored).tolist() == [0, BYTE]
+        return NUMBERS[self.epilogue + FULL * full]
 
 
 def requantize(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
@@ -75,7 +84,10 @@ def requantize_float32(p: Mapping[str, Any], low: int, high: int, bounds: Bounds
     if isinstance(zero, str):
         return zero
     least, most = (int(np.float32(v).view(np.int32)) for v in (low - zero, high - zero))
-    return Requantized("float32", NONE, (_lanes(p["multiplier"], np.float32).view(np.int32),), least, most, zero)
+    multiplier = _lanes(p["multiplier"], np.float32)
+    largest = float(np.abs(multiplier).max()) * max(abs(b) for b in bounds)
+    epilogue = "float32" if largest < INT32[1] >> 1 else "float32_large"  # far from where float32 rounds to 2**31
+    return Requantized(epilogue, NONE, (multiplier.view(np.int32),), least, most, zero)
 
 
 def requantize_gemmini(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:

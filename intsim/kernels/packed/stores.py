@@ -58,17 +58,20 @@ def _store_four(
     lowest, highest = scalars.low, scalars.high
     if epilogue.real:
         # what is below i32 becomes its lowest integer, which the later clamp still puts right
-        results = [nearest_even(b, v, fmin(b, result, highest)) for result in results]
+        if not epilogue.bounded:
+            results = [fmin(b, result, highest) for result in results]
+        results = [nearest_even(b, v, result) for result in results]
         lowest, highest = (b.fptosi(limit, vector(I32, v.lanes)) for limit in (lowest, highest))
     words = b.trunc(scalars.offset, vector(I16, v.lanes))
     offset = b.shuffle_vector(words, words, const(0, vector(I32, 2 * v.lanes)))
     halves = [add_saturating(b, halves_of(b, v, *pair), offset) for pair in (results[:2], results[2:])]
-    low, high = (b.trunc(b.add(limit, scalars.offset), vector(I8, v.lanes)) for limit in (lowest, highest))
-    everywhere = const(0, vector(I32, 4 * v.lanes))
-    low, high = (b.shuffle_vector(limit, limit, everywhere) for limit in (low, high))
     stored = bytes_of(b, v, *halves)
-    stored = b.select(b.icmp_unsigned(">", stored, low), stored, low)
-    stored = b.select(b.icmp_unsigned("<", stored, high), stored, high)
+    if not epilogue.full:
+        low, high = (b.trunc(b.add(limit, scalars.offset), vector(I8, v.lanes)) for limit in (lowest, highest))
+        everywhere = const(0, vector(I32, 4 * v.lanes))
+        low, high = (b.shuffle_vector(limit, limit, everywhere) for limit in (low, high))
+        stored = b.select(b.icmp_unsigned(">", stored, low), stored, low)
+        stored = b.select(b.icmp_unsigned("<", stored, high), stored, high)
     _scatter(b, v, stored, places)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import conv as kernel
-from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
@@ -26,16 +25,18 @@ from intsim.summation import PLAIN
 Array = np.ndarray[Any, Any]
 
 TILES: Mapping[str, Mapping[int, tuple[int, ...]]] = {
-    "avx512vnni": {
-        4: (6, 7, 5, 4, 2, 1),
-        3: (8, 7, 6, 5, 4, 2, 1),
-        2: (12, 10, 8, 7, 6, 4, 2, 1),
-        1: (14, 12, 8, 7, 4, 2, 1),
-    },
-    "avxvnni": {3: (4, 3, 2, 1), 2: (6, 5, 4, 3, 2, 1), 1: (12, 8, 7, 4, 2, 1)},
-    "avx2": {2: (5, 4, 3, 2, 1), 1: (8, 7, 4, 2, 1)},
+    "avx512vnni": {4: (4, 5, 3), 2: (4, 10, 5, 3), 3: (4, 7, 5, 3), 1: (12, 8, 5, 3)},
+    "avxvnni": {2: (6, 5, 4, 3)},
+    "avx2": {2: (6, 5, 4, 3)},
 }
-"""Instruction set -> vectors of channels -> pixels of the tiles that fit its registers."""
+"""Instruction set -> vectors of channels -> pixels of a tile; both the fastest first.
+
+Small tiles are the fastest, so long as their sums hide the latency of a product: the epilogue of one then runs beside
+the products of the next, which is why more of the registers are not used. (Channels come in multiples of 16.)
+"""
+
+TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1}
+"""What a tile costs beside its pixels, in pixels."""
 
 WASTE = 8
 """A grouped convolution is merged into larger groups, with zeros, up to so many times its products."""
@@ -75,7 +76,7 @@ class PackedConv(PackedOp):
         self.vectors = self._vectors()
         self.pixels = self._pixels(image.height * image.width)
         read = source.height * source.width * source.pixel
-        self.whole = weights.size > read * (len(weights) // (self.vectors * VECTORS[ISAS[isa]].lanes))
+        self.whole = weights.size > read * (padded(len(weights)) // (self.vectors * VECTORS[ISAS[isa]].lanes))
         self.kernel = f"{layers[0].op}_u8_{'i32' if image.wide else 'u8'}__{requantized.epilogue}_{isa}"
         self.reason = f"{self.pixels}x{self.vectors * VECTORS[ISAS[isa]].lanes} tiles"
 
@@ -83,13 +84,12 @@ class PackedConv(PackedOp):
         """Vectors of channels of the tile."""
         lanes = VECTORS[ISAS[self._isa]].lanes
         blocks = padded(len(self._weights) // self._groups * self.merge) // lanes
-        return next(v for v in sorted(TILES[self._isa], reverse=True) if blocks % v == 0)
+        return next(v for v in TILES[self._isa] if blocks % v == 0)
 
     def _pixels(self, count: int) -> int:
-        """Pixels of the tile, of so many: the cheapest by count of instructions."""
-        vectors = self.vectors
-        shapes = [p for p in TILES[self._isa][vectors] if p <= count]
-        return min(shapes, key=lambda p: -(-count // p) * (p * vectors / 2 + (vectors + p) / 8 + 2))
+        """Pixels of the tile, of so many: those that waste least on the last one, which overlaps."""
+        sizes = [p for p in TILES[self._isa][self.vectors] if p <= count] or [count]
+        return min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[self._isa]))
 
     @cached_property
     def merge(self) -> int:
@@ -170,7 +170,7 @@ class PackedConv(PackedOp):
         addresses = [array.ctypes.data for array in keep]
         r = self._requantized
         return Row(
-            kernel.make(pixels, self.vectors, EPILOGUES[r.epilogue], ISAS[self._isa], int(self.counting)),
+            kernel.make(pixels, self.vectors, r.number(image.offset), ISAS[self._isa], int(self.counting)),
             tiles * blocks * parts,
             {
                 LOW: r.low,

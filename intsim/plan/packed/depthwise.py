@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import depthwise as kernel
-from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
@@ -97,7 +96,7 @@ class PackedDepthwise(PackedOp):
             kernel.WEIGHTS: weights.ctypes.data,
             kernel.PARAMETERS: parameters.ctypes.data,
         }
-        variant = EPILOGUES[r.epilogue], number, int(self.counting)
+        variant = r.number(self.image.offset), number, int(self.counting)
         if self._dilated:
             offsets = kernel.tap_offsets(g.kernel, g.dilations, source.line, pixel)
             keep.append(offsets)

@@ -138,12 +138,13 @@ def schedule(
     bounds: Mapping[str, Bounds],
     isa: str,
     wanted: Wanted,
-    known: dict[tuple[str, ...], PackedOp],
+    known: dict[tuple[str, ...], PackedOp] | None = None,
 ) -> list[Part | Layer]:
     """The network as programs and single layers, in order.
 
     known: ops of the same network and instruction set by layers and kernel, whose packed weights serve again; it grows.
     """
+    known = {} if known is None else known
     readers = consumers(layers)
     result: list[Part | Layer] = []
     run: list[tuple[Group, PackedOp]] = []

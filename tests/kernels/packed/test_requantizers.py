@@ -16,7 +16,7 @@ import pytest
 
 from intsim import spec
 from intsim.formats import ROUNDINGS
-from intsim.kernels.packed import conv, epilogues, rows
+from intsim.kernels.packed import conv, rows
 from intsim.kernels.packed.ir import NUMBERS, VECTORS
 from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
 from tests.kernels.packed.run import ISAS, buffer, call, needs_instructions
@@ -27,10 +27,11 @@ pytestmark = needs_instructions
 Values = npt.NDArray[np.int64]
 FORMATS = ((8, True, False), (8, False, False), (8, True, True), (4, True, False), (2, False, False))
 ALL = -(1 << 31), (1 << 31) - 1
+PIXELS = 5
 
 
 def run(isa: str, acc: Values, r: Requantized, signed: bool) -> Values:
-    """The codes [n] of the accumulators [n]."""
+    """The codes [PIXELS, n] of the accumulators [n], alike for all pixels, of which four are stored together."""
     lanes = VECTORS[NUMBERS[isa]].lanes
     blocks = -(-len(acc) // lanes)
     numbers = np.zeros((1 + len(r.vectors), blocks * lanes), np.int32)
@@ -40,8 +41,8 @@ def run(isa: str, acc: Values, r: Requantized, signed: bool) -> Values:
     weights, _ = buffer(blocks * 8 * lanes)
     source, _ = buffer(4)
     source[:] = 77
-    out, _ = buffer(blocks * lanes)
-    zeros = np.zeros(1, np.int64)
+    out, _ = buffer(PIXELS * blocks * lanes)
+    zeros = np.zeros(PIXELS, np.int64)
     columns: dict[int, Any] = {
         rows.TOTAL: blocks,
         rows.IN: source,
@@ -51,24 +52,24 @@ def run(isa: str, acc: Values, r: Requantized, signed: bool) -> Values:
         rows.OFFSET: r.offset + 128 * signed,
         conv.ROW_OFFSETS: zeros,
         conv.TAP_OFFSETS: zeros,
-        conv.OUT_OFFSETS: zeros,
+        conv.OUT_OFFSETS: np.arange(PIXELS) * blocks * lanes,
         conv.TAPS: 1,
         conv.STEPS: 1,
         conv.WEIGHTS: weights,
         conv.PARAMETERS: memory,
-        conv.PIXELS: 1,
+        conv.PIXELS: PIXELS,
         conv.TILES: 1,
-        conv.GROUP_BLOCKS: 1 << 40,
+        conv.GROUP_BYTES: 0,
     }
-    call(conv.make(1, 1, epilogues.NUMBERS[r.epilogue], NUMBERS[isa], 0), columns)
-    return out[: len(acc)].astype(np.int64) - 128 * signed
+    call(conv.make(PIXELS, 1, r.number(128 * signed), NUMBERS[isa], 0), columns)
+    return out.reshape(PIXELS, -1)[:, : len(acc)].astype(np.int64) - 128 * signed
 
 
 def check(isa: str, op: str, acc: Values, given: Mapping[str, Any], bounds: tuple[int, int] | None = None) -> str:
     """Assert that the codes are the spec's; the name of the epilogue."""
     found = REQUANTIZERS[op](given, *format_limits(given), bounds or (int(acc.min()), int(acc.max())))
     assert isinstance(found, Requantized), found
-    wanted = getattr(spec, op)(acc.reshape(1, -1), **given)[0]
+    wanted = np.repeat(getattr(spec, op)(acc.reshape(1, -1), **given), PIXELS, axis=0)
     np.testing.assert_array_equal(run(isa, acc, found, given["signed"]), wanted)
     return found.epilogue
 
@@ -90,10 +91,10 @@ SAMPLED = {
     "requantize_cmsis_nn": "doubled",
     "requantize_cmsis_nn_single": "multiplier",
     "requantize_tosa": "multiplier_ties",
-    "requantize_xnnpack_fp32": "float32",
+    "requantize_xnnpack_fp32": "float32_large",
     "requantize_xnnpack_rndnu": "multiplier",
     "requantize_nvdla": "multiplier_ties",
-    "requantize_gemmini": "float32",
+    "requantize_gemmini": "float32_large",
     "requantize_max7800x": "multiplier",
     "requantize_pulp": "wrap",
     "requantize_nngen": "multiplier_ties",
@@ -165,7 +166,9 @@ def test_float32(isa: str) -> None:
     multiplier[::3] = 2.0 ** -rng.integers(0, 12, 1000)
     for zero, (bits, signed, narrow) in zip((0, 5, -3, 0, 1), FORMATS, strict=True):
         form = {"zero_point": zero, "bits": bits, "signed": signed, "narrow": narrow}
-        assert check(isa, "requantize_float32", acc, {"multiplier": multiplier, **form}) == "float32"
+        assert check(isa, "requantize_float32", acc, {"multiplier": multiplier, **form}) == "float32_large"
+        small = rng.integers(-(1 << 20), 1 << 20, len(acc))
+        assert check(isa, "requantize_float32", small, {"multiplier": multiplier, **form}) == "float32"
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -209,7 +212,7 @@ def test_every_number_matters(op: str, given: dict[str, Any]) -> None:
     acc = np.arange(-4000, 4000)
     found = REQUANTIZERS[op](given, -128, 127, (-4000, 4000))
     assert isinstance(found, Requantized)
-    wanted = getattr(spec, op)(acc.reshape(1, -1), **given, **form)[0]
+    wanted = np.repeat(getattr(spec, op)(acc.reshape(1, -1), **given, **form), PIXELS, axis=0)
     np.testing.assert_array_equal(run(ISAS[0], acc, found, True), wanted)
     for number, values in enumerate(found.vectors):
         mutants = [values * 0, values + 1, values + (1 << 23), values * 2 + 8]

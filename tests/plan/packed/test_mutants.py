@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined"
 """Plausible mistakes in packed kernels and in what is prepared for them, each of which `agree` must catch."""
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ Y = Format(8, scale=(0.0625,), zero_point=(4,))
 
 
 def network() -> Network:
-    """25 output pixels of 21 channels, no multiple of any tile; padding that is read; an add; a Concat."""
+    """169 output pixels of 21 channels, no multiple of any tile; padding that is read; an add; a Concat."""
     net = Network(images=2)
-    net.input("x", (6, 5, 5), X)
+    net.input("x", (6, 13, 13), X)
     net.conv("y1", "x", 21, Y, x_zero=113)
     net.conv("y2", "y1", 21, Y, pads=(2, 1, 0, 1), x_zero=4)
     zeros = {"a_zero": -9, "b_zero": 9, "a_shift": 1, "b_shift": 1}  # far from the middle, so that codes are clipped
@@ -81,7 +82,7 @@ def test_a_wrong_rounding_term(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not isinstance(found, str)
         return replace(found, start=found.start - 1)
 
-    monkeypatch.setitem(requantizers.REQUANTIZERS, "requantize", wrong)  # type: ignore[arg-type]
+    monkeypatch.setitem(requantizers.REQUANTIZERS, "requantize", wrong)
     assert caught(network())
 
 
