@@ -78,13 +78,18 @@ class Network:
         self.layers.append((name, op, names, (None, *self.values[name].shape[1:]), format, parameters))
         return name
 
-    def conv(self, name: str, x: str, outputs: int, format: Format, kernel: int = 3, **parameters: Any) -> str:
-        """A convolution of codes of zero point x_zero, 0 if not given, with its requantizer: a shift, half_up."""
+    def conv(
+        self, name: str, x: str, outputs: int, format: Format, kernel: int = 3, clipped: int = 0, **parameters: Any
+    ) -> str:
+        """A convolution of codes of zero point x_zero, 0 if not given, with its requantizer: a shift, half_up.
+
+        clipped: bits that the largest results have too many.
+        """
         channels = self.values[x].shape[1] // parameters.get("groups", 1)
         w = self.random.integers(-128, 128, (outputs, channels, kernel, kernel)).astype(np.int8)
         own = conv_parameters(w=w, bias=self.random.integers(-900, 900, outputs), **parameters)
         sums = self.layer(f"{name}#accumulator", "conv", x, Format(32), **own)
-        shift = int(np.abs(self.values[sums]).max()).bit_length() - 8
+        shift = int(np.abs(self.values[sums]).max()).bit_length() - 8 - clipped
         return self.layer(name, "requantize", sums, format, shift=shift, rounding="half_up", axis=1, **form(format))
 
     def lowered(self) -> Lowered:

@@ -30,10 +30,10 @@ Y = Format(8, scale=(0.0625,), zero_point=(4,))
 
 
 def network() -> Network:
-    """169 output pixels of 21 channels, no multiple of any tile; padding that is read; an add; a Concat."""
+    """121 output pixels of 21 channels, no multiple of any tile; padding that is read; an add; a Concat."""
     net = Network(images=2)
-    net.input("x", (6, 13, 13), X)
-    net.conv("y1", "x", 21, Y, x_zero=113)
+    net.input("x", (6, 11, 11), X)
+    net.conv("y1", "x", 21, Y, clipped=2, x_zero=113)
     net.conv("y2", "y1", 21, Y, pads=(2, 1, 0, 1), x_zero=4)
     zeros = {"a_zero": -9, "b_zero": 9, "a_shift": 1, "b_shift": 1}  # far from the middle, so that codes are clipped
     net.layer("sum", "add", "y1 y2", Y, **zeros, shift=0, rounding="half_up", **form(Y))

@@ -31,7 +31,7 @@ ADD: dict[str, Any] = {"a_shift": 0, "b_shift": 0, "a_zero": 4, "b_zero": 4, "sh
 def network() -> Lowered:
     """Convolutions with padding, a residual add, a mean, and two matrix products over all images, one after another."""
     net = Network(images=2)
-    net.input("x", (3, 9, 8), X)
+    net.input("x", (3, 25, 24), X)
     net.conv("y1", "x", 20, Y, pads=(1, 0, 1, 2), x_zero=113)
     net.conv("y2", "y1", 20, Y, kernel=5, pads=(2, 1, 2, 3), x_zero=4)
     net.layer("sum", "add", "y1 y2", Y, **ADD, **form(Y))
@@ -60,7 +60,7 @@ def part(isa: str, wanted: Sequence[str] = ("out",)) -> Part:
 
 
 def batch(images: int, seed: int = 0) -> dict[str, Any]:
-    return {"x": codes(np.random.default_rng(seed), (images, 3, 9, 8), X)}
+    return {"x": codes(np.random.default_rng(seed), (images, 3, 25, 24), X)}
 
 
 @pytest.mark.parametrize("isa", ISAS)
