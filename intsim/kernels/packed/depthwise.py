@@ -146,9 +146,10 @@ def make_taps(epilogue: int, isa: int, count: int) -> Any:
 
 
 def columns_for(kernel_w: int, stride_w: int, width: int) -> int:
-    """The output columns at a time that are fastest: as many as ceil(kernel_w / 4) quads of pixels hold windows of."""
+    """The output columns at a time that are fastest: as many as ceil(kernel_w / 4) quads of pixels hold windows of, but
+    two at least."""
     pixels = -(-kernel_w // 4) * 4
-    return min((pixels - kernel_w) // stride_w + 1, width)
+    return min(max((pixels - kernel_w) // stride_w + 1, 2), width)
 
 
 def _pieces(kernel_w: int, stride_w: int, columns: int) -> list[tuple[int, int]]:
