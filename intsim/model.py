@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -92,7 +93,11 @@ class Model:
         self.target = target
         self.lowered: Lowered = lower(graph, target)
         self._like = like
-        self._engines: dict[tuple[int | None, str | None], Engine] = {}
+        self._engines: dict[Any, Engine] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: engines, which hold threads and compiled functions, stay behind."""
+        return {**self.__dict__, "_engines": {}}
 
     @cached_property
     def plan(self) -> Plan:
@@ -104,24 +109,25 @@ class Model:
     @property
     def isa(self) -> str:
         """The instruction set of the kernels here. Errors: UnusableInput where INTSIM_ISA names none that there is."""
-        return self._engine(None, None).isa
+        return self._engine(None).isa
 
     @property
     def choices(self) -> tuple[Choice, ...]:
         """The kernel of each layer on this processor, and why. Errors: those of `isa`."""
-        return self._engine(None, None).choices
+        return self._engine(None).choices
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         """What each accumulator can reach, by layer name."""
         return self.plan.bounds
 
-    def _engine(self, threads: int | None, isa: str | None) -> Engine:
-        """An Engine, kept: its packed weights and buffers serve the next run."""
-        key = threads, isa
-        if key not in self._engines:
-            self._engines[key] = Engine(self.plan, threads, isa)
-        return self._engines[key]
+    def _engine(self, threads: int | None, isa: str | None = None) -> Engine:
+        """The engine of so many threads and that instruction set, kept for the next run: with its programs and memory.
+
+        The process is in its key because threads do not survive a fork.
+        """
+        engine = Engine(self.plan, threads, isa)
+        return self._engines.setdefault((os.getpid(), engine.threads, engine.isa), engine)
 
     @property
     def batch(self) -> int | None:

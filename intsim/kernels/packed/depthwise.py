@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ GENERIC_COLUMNS = 4
 Int = npt.NDArray[np.int64]
 
 
+@functools.cache
 def make(
     kernel_h: int,
     kernel_w: int,
@@ -110,6 +112,7 @@ def make(
     return op(depthwise)
 
 
+@functools.cache
 def make_taps(epilogue: int, isa: int, count: int) -> Any:
     """The cfunc for any kernel, strides and dilations; a unit is one output line of a block of channels.
 
@@ -146,9 +149,10 @@ def make_taps(epilogue: int, isa: int, count: int) -> Any:
 
 
 def columns_for(kernel_w: int, stride_w: int, width: int) -> int:
-    """The output columns at a time that are fastest: as many as ceil(kernel_w / 4) quads of pixels hold windows of."""
+    """The output columns at a time that are fastest: as many as ceil(kernel_w / 4) quads of pixels hold windows of, but
+    two at least."""
     pixels = -(-kernel_w // 4) * 4
-    return min((pixels - kernel_w) // stride_w + 1, width)
+    return min(max((pixels - kernel_w) // stride_w + 1, 2), width)
 
 
 def _pieces(kernel_w: int, stride_w: int, columns: int) -> list[tuple[int, int]]:

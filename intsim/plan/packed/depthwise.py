@@ -20,8 +20,9 @@ from intsim.plan.packed.window import Geometry
 
 Array = np.ndarray[Any, Any]
 
-LINES = 2
-"""Output lines at a time, which share the input lines that they read."""
+RESULTS, RESULTS_STRIDED = 8, 4
+"""Results at a time, a multiple of four, which are stored together; more of them where lines share the input lines that
+they read than where strides leave little to share."""
 
 
 class PackedDepthwise(PackedOp):
@@ -108,7 +109,8 @@ class PackedDepthwise(PackedOp):
             }
             function, total = kernel.make_taps(*variant), height * blocks
         else:
-            lines = min(LINES, height)
+            results = RESULTS if g.strides[0] == 1 else RESULTS_STRIDED
+            lines = min(max(results // self._columns, 1), height)
             function = kernel.make(*g.kernel, *g.strides, lines, self._columns, *variant)
             total = -(-height // lines) * blocks
         return Row(function, total, columns, {IN: source, OUT: place, **self.counts()}, keep)

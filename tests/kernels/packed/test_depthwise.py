@@ -202,9 +202,10 @@ def test_saturates_from_far_beyond(number: int) -> None:
 def test_columns_for() -> None:
     assert [depthwise.columns_for(3, 1, 112), depthwise.columns_for(3, 2, 9), depthwise.columns_for(5, 1, 3)] == [
         2,
-        1,
+        2,
         3,
     ]
+    assert depthwise.columns_for(3, 2, 1) == 1
 
 
 @each_isa
