@@ -268,7 +268,7 @@ def test_saturation_of_a_narrow_range_in_a_format_that_is_not() -> None:
         replace(layer, parameters={**layer.parameters, "narrow": True}) if layer.name == "y2" else layer
         for layer in lowered.layers
     )
-    x = {"x_q": random_codes(2, (4, 3, 8, 8))}
+    x = {"x_q": random_codes(6, (4, 3, 8, 8))}
     exact = (evaluate(lowered, {"x": X.real(x["x_q"])})["y2#accumulator"].astype(int) + 256) >> 9
     assert (exact == -128).any()
     saturation = run(replace(lowered, layers=layers), x, ["saturation@y2"])["y2"].saturation
