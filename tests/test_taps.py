@@ -259,3 +259,18 @@ def test_zeros_are_counted_by_channel() -> None:
     assert all(t.saturation is not None and t.saturation.zero == 4 for t in taps.values())
     assert list(taps) == ["x", "y"]
     assert taps["x"].codes is not None and np.array_equal(taps["x"].codes, x)
+
+
+def test_saturation_of_a_narrow_range_in_a_format_that_is_not() -> None:
+    """What becomes -127 is clipped, -128 too: the layer's range counts, not its tensor's format (NNgen)."""
+    lowered = residual()
+    layers = tuple(
+        replace(layer, parameters={**layer.parameters, "narrow": True}) if layer.name == "y2" else layer
+        for layer in lowered.layers
+    )
+    x = {"x_q": random_codes(6, (4, 3, 8, 8))}
+    exact = (evaluate(lowered, {"x": X.real(x["x_q"])})["y2#accumulator"].astype(int) + 256) >> 9
+    assert (exact == -128).any()
+    saturation = run(replace(lowered, layers=layers), x, ["saturation@y2"])["y2"].saturation
+    assert saturation is not None
+    assert (saturation.low, saturation.high) == ((exact < -127).sum(), (exact > 127).sum())

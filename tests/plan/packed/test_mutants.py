@@ -14,11 +14,17 @@ import pytest
 
 from intsim.formats import Format
 from intsim.kernels import _jit
+from intsim.kernels.packed import conv as conv_kernel
+from intsim.kernels.packed import copy as copy_kernel
+from intsim.kernels.packed import count as count_kernel
 from intsim.kernels.packed import requantizers
 from intsim.plan import make_plan
 from intsim.plan.packed import conv, copy, op, pairs, program, schedule
 from intsim.plan.packed import count as counting
-from tests.kernels.packed.run import needs_instructions
+from intsim.plan.packed.fuse import fuse
+from intsim.plan.packed.memory import allocate
+from intsim.plan.packed.window import window
+from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed import paths
 from tests.plan.packed.chains import Network, form
 from tests.plan.packed.paths import agree
@@ -53,7 +59,7 @@ def caught(net: Network) -> bool:
 @pytest.fixture(autouse=True)
 def one_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant is compiled for one, and never cached."""
-    monkeypatch.setattr(paths, "ISAS", paths.ISAS[:1])
+    monkeypatch.setattr(paths, "ISAS", ISAS[:1])
     monkeypatch.setattr(_jit, "cache_folder", lambda sources: None)
 
 
@@ -88,7 +94,7 @@ def test_a_wrong_rounding_term(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("side", ["top", "left"])
 def test_a_shifted_pad(monkeypatch: pytest.MonkeyPatch, side: str) -> None:
-    right = conv.window
+    right: Callable[..., Any] = window
 
     def wrong(*arguments: Any) -> Any:
         found = right(*arguments)
@@ -119,7 +125,7 @@ def test_a_channel_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def wrong(*arguments: Any) -> Any:
         row = right(*arguments)
-        row.columns[copy.kernel.BYTES] -= 1
+        row.columns[copy_kernel.BYTES] -= 1
         return row
 
     monkeypatch.setattr(copy, "_row", wrong)
@@ -128,7 +134,7 @@ def test_a_channel_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pixels_that_are_counted_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The last tile overlaps the one before it; its first pixels are stored twice, and counted once."""
-    kernel = source_mutant(tmp_path, conv.kernel, "first - pixel", "0")
+    kernel = source_mutant(tmp_path, conv_kernel, "first - pixel", "0")
     monkeypatch.setattr(conv, "kernel", kernel)
     net = network()
     assert caught(net)
@@ -136,8 +142,7 @@ def test_pixels_that_are_counted_twice(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_padded_channels_that_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An add's clipped results in channels that nobody sees; codes and sums stay right."""
-    right = pairs.aligned
-    monkeypatch.setattr(pairs, "aligned", lambda size: _Full(right(size)))
+    monkeypatch.setattr(pairs, "aligned", lambda size: _Full(op.aligned(size)))
     net = network()
     net.layer("wide", "add", "both both", Y, a_shift=3, b_shift=3, shift=0, rounding="half_up", **form(Y))
     assert caught(net)
@@ -148,7 +153,7 @@ def test_a_histogram_of_padded_channels(monkeypatch: pytest.MonkeyPatch) -> None
 
     def wrong(self: Any, places: Any, images: int) -> Any:
         row = right(self, places, images)
-        row.columns[counting.kernel.CHANNELS] += 1
+        row.columns[count_kernel.CHANNELS] += 1
         return row
 
     monkeypatch.setattr(counting.Count, "row", wrong)
@@ -156,11 +161,9 @@ def test_a_histogram_of_padded_channels(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_buffers_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    right: Callable[..., Any] = program.allocate
 
     def wrong(intervals: Any) -> Any:
-        offsets, size = right({name: replace(own, last=own.last - 1) for name, own in intervals.items()})
-        return offsets, size
+        return allocate({name: replace(own, last=own.last - 1) for name, own in intervals.items()})
 
     monkeypatch.setattr(program, "allocate", wrong)
     assert caught(network())
@@ -168,8 +171,7 @@ def test_buffers_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_value_that_is_fused_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """A requantizer that joins its convolution though the sums are tapped."""
-    right: Callable[..., Any] = schedule.fuse
-    monkeypatch.setattr(schedule, "fuse", lambda layers, kept: right(layers, ()))
+    monkeypatch.setattr(schedule, "fuse", lambda layers, kept: fuse(layers, ()))
     with pytest.raises((AssertionError, KeyError)):
         agree(make_plan(network().lowered()), network().given)
 
