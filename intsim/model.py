@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -92,6 +93,11 @@ class Model:
         self.target = target
         self.lowered: Lowered = lower(graph, target)
         self._like = like
+        self._engines: dict[Any, Engine] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: engines, which hold threads and compiled functions, stay behind."""
+        return {**self.__dict__, "_engines": {}}
 
     @cached_property
     def plan(self) -> Plan:
@@ -152,7 +158,15 @@ class Model:
         specs = [TapSpec.parse(tap) for tap in ([taps] if isinstance(taps, str | TapSpec) else taps)]
         if engine == "spec":
             return _run_spec(self.lowered, inputs, specs, override or {}, progress)
-        return Engine(self.plan, threads).run(inputs, specs, override, progress=progress)
+        return self._engine(threads).run(inputs, specs, override, progress=progress)
+
+    def _engine(self, threads: int | None) -> Engine:
+        """The engine with so many threads, kept for the next run: with its programs, memory and threads.
+
+        The process is in its key because threads do not survive a fork.
+        """
+        engine = Engine(self.plan, threads)
+        return self._engines.setdefault((os.getpid(), engine.threads, engine.isa), engine)
 
     def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
         """The same network in another setting, e.g. {"conv3": {"bits": 4}}: see intsim.settings.with_formats.

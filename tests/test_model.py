@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -282,3 +284,24 @@ def test_loading_a_model_leaves_the_kernels_alone() -> None:
     """Numba is imported at the first run, not before."""
     child = "import sys, intsim, intsim.model; assert 'numba' not in sys.modules, 'numba'"
     subprocess.run([sys.executable, "-c", child], check=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_engine_is_kept_but_not_copied(threads: int) -> None:
+    model = Model(residual_graph(), TARGETS["diffquant"])
+    first = model.run(images(2), threads=threads)
+    engine = model._engine(threads)
+    assert model._engine(threads) is engine
+    assert model._engine(3) is not engine
+    assert_equal(model.run(images(2), threads=threads), first)
+    copied = copy.deepcopy(model)
+    assert copied._engine(threads) is not engine
+    assert_equal(copied.run(images(2), threads=threads), first)
+
+
+def test_runs_at_the_same_time_share_an_engine() -> None:
+    model = Model(residual_graph(), TARGETS["diffquant"])
+    expected = model.run(images(3), threads=3)
+    with ThreadPoolExecutor(4) as users:
+        for result in users.map(lambda _: model.run(images(3), threads=3), range(40)):
+            assert_equal(result, expected)

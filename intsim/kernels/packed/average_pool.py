@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,7 @@ INTEGER = Epilogue("integer", 0, lambda b, acc, vectors: acc)
 REAL = Epilogue("codes", 0, lambda b, acc, vectors: acc, real=True)
 
 
+@functools.cache
 def make(mean: int, vectors: int, isa: int, count: int) -> Any:
     """The cfunc of a mean; a unit is a block of vectors * lanes channels of an output line.
 

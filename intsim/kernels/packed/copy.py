@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from numba.core import types
@@ -17,6 +18,7 @@ ROW_OFFSETS, COLUMN_OFFSETS, BYTES, OUT_LINE, OUT_PIXEL, WIDTH = range(FREE, FRE
 bytes of a pixel that are copied; of an output line and pixel; output columns."""
 
 
+@functools.cache
 def make(width: int) -> Any:
     """The cfunc of copies of `width` bytes at a time, at most BYTES (`width_for`); a unit is an output line.
 

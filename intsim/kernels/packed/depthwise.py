@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ GENERIC_COLUMNS = 4
 Int = npt.NDArray[np.int64]
 
 
+@functools.cache
 def make(
     kernel_h: int,
     kernel_w: int,
@@ -110,6 +112,7 @@ def make(
     return op(depthwise)
 
 
+@functools.cache
 def make_taps(epilogue: int, isa: int, count: int) -> Any:
     """The cfunc for any kernel, strides and dilations; a unit is one output line of a block of channels.
 

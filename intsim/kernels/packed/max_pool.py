@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ ROW_TAPS, COLUMN_TAPS, KERNEL_H, KERNEL_W, PIXEL, OUT_LINE, WIDTH = range(FREE, 
 kernel's size; bytes of a pixel, the same in the input and the output; of an output line; output columns."""
 
 
+@functools.cache
 def make(kernel_h: int, kernel_w: int, width: int) -> Any:
     """The cfunc of a kernel size, or with 0 and 0 of any; a unit is an output line, TOTAL their number.
 

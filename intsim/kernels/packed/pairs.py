@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -107,6 +108,7 @@ NUMBERS = {combine.name: number for number, combine in enumerate(COMBINES)}
 REAL = Epilogue("codes", 0, lambda b, acc, vectors: acc, real=True, bounded=True)
 
 
+@functools.cache
 def make(combine: int, epilogue: int, isa: int, count: int, vectors: int) -> Any:
     """The cfunc of an op on two operands; a unit is a line of the output.
 

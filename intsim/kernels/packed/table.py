@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from numba import carray
@@ -23,6 +24,7 @@ VECTOR = 64
 """Bytes that are looked up at a time with AVX512-VBMI."""
 
 
+@functools.cache
 def make(vbmi: int, channelwise: int) -> Any:
     """The cfunc of a table; a unit is a line: any run of bytes in one piece in both buffers, whole pixels.
 
