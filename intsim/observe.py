@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Observer:
             for layer in clipping_layers(lowered, name) if "saturation" in collector.specs else ():
                 self._by_clipping.setdefault(layer.outputs[0], []).append(collector)
 
-    @property
+    @cached_property
     def shown(self) -> frozenset[str]:
         """The values that it has to be shown as arrays."""
         accumulators = {
@@ -61,7 +62,7 @@ class Observer:
         arrays = {name for name, c in self._collectors.items() if "codes" in c.specs or name in sums}
         return frozenset(arrays | accumulators)
 
-    @property
+    @cached_property
     def counted(self) -> Mapping[str, tuple[bool, bool]]:
         """The values of which counts will do; whether each takes a histogram, and whether one for each image."""
         found = {}
@@ -72,7 +73,7 @@ class Observer:
             found[name] = "histogram" in kinds, "histogram" in kinds and kinds["histogram"].per_image
         return found
 
-    @property
+    @cached_property
     def clipping(self) -> frozenset[str]:
         """The values whose layers' clipped results are counted."""
         return frozenset(self._by_clipping)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from numba import carray, types
+
 from intsim.kernels._jit import op
 from intsim.kernels.packed.epilogues import EPILOGUES
 from intsim.kernels.packed.ir import VECTORS
-from intsim.kernels.packed.memory import as_row
+from intsim.kernels.packed.memory import as_row, at, stack
 from intsim.kernels.packed.rows import FREE, IN, OUT
-from intsim.kernels.packed.tile import tile
+from intsim.kernels.packed.tile import add_lanes, tile
 
 ROW_OFFSETS, TAP_OFFSETS, TAPS, STEPS, WEIGHTS, PARAMETERS, OUT_OFFSETS, PIXELS, TILES, GROUP_BLOCKS, GROUP_BYTES = (
     range(FREE, FREE + 11)
@@ -30,8 +32,13 @@ def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
     step_bytes = VECTORS[isa].weight_bytes * vectors
     out_bytes = VECTORS[isa].lanes * vectors * EPILOGUES[epilogue].bytes
 
+    count_bytes = 2 * 4 * VECTORS[isa].lanes
+
     def conv(row: Any, start: Any, stop: Any) -> Any:
         r = as_row(row)
+        counts = stack(count_bytes)
+        if count:
+            carray(at(counts), count_bytes, types.uint8)[:] = 0
         tiles, most = r[TILES], r[PIXELS] - pixels
         block_bytes = r[TAPS] * r[STEPS] * step_bytes
         block = start // tiles
@@ -56,10 +63,13 @@ def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
                 r[OUT] + block * out_bytes,
                 r[OUT_OFFSETS] + 8 * pixel,
                 first - pixel,
+                counts,
             )
             first += pixels
             if first == tiles * pixels:
                 first, block = 0, block + 1
+        if count:
+            add_lanes(isa, row, counts)
         return 0
 
     return op(conv)

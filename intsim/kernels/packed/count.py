@@ -41,7 +41,7 @@ from intsim.kernels.packed.ir import (
     vector,
 )
 from intsim.kernels.packed.isa import cpu_features
-from intsim.kernels.packed.memory import as_row, at, fetch_add
+from intsim.kernels.packed.memory import as_row, at, fetch_add, stack
 from intsim.kernels.packed.rows import FREE, IN
 
 CHANNELS, WIDTH, LINE, PIXEL, RESULT, ZERO, FIRST, CODES = range(FREE, FREE + 8)
@@ -216,22 +216,6 @@ def find_extremes(address: Any, bytes: Any) -> Any:
         least = min(least, values[i])
         greatest = max(greatest, values[i])
     return types.int64(least), types.int64(greatest)
-
-
-@intrinsic(prefer_literal=True)
-def stack(typing: Any, bytes: Any) -> Any:
-    """The address of so many bytes (literal) in the caller's frame, aligned to 64."""
-    if not isinstance(bytes, types.IntegerLiteral):
-        return None
-    size = bytes.literal_value
-
-    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
-        with b.goto_entry_block():
-            memory = b.alloca(I8, size=const(size))
-        memory.align = 64
-        return b.ptrtoint(memory, I64)
-
-    return types.int64(bytes), generate
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from intsim.kernels._jit import kernel
-from intsim.kernels.packed.ir import I32, I64, Builder, call, const, pointer
+from intsim.kernels.packed.ir import I8, I32, I64, Builder, call, const, pointer
 from intsim.kernels.packed.rows import COLUMNS
 
 SPINS = 400
@@ -93,6 +93,22 @@ def wait_for_all(typing: Any, barrier: Any, threads: Any, counter: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), generate
+
+
+@intrinsic(prefer_literal=True)
+def stack(typing: Any, bytes: Any) -> Any:
+    """The address of so many bytes (literal) in the caller's frame, aligned to 64."""
+    if not isinstance(bytes, types.IntegerLiteral):
+        return None
+    size = bytes.literal_value
+
+    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
+        with b.goto_entry_block():
+            memory = b.alloca(I8, size=const(size))
+        memory.align = 64
+        return b.ptrtoint(memory, I64)
+
+    return types.int64(bytes), generate
 
 
 @kernel

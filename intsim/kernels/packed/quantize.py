@@ -26,7 +26,7 @@ from numba import carray, types
 
 from intsim.kernels._jit import kernel, op
 from intsim.kernels.packed.memory import as_row, at, fetch_add
-from intsim.kernels.packed.rows import COLUMNS, FREE, HIGH, IN, LOW, OFFSET, OUT
+from intsim.kernels.packed.rows import COLUMNS, COUNTS, FREE, HIGH, IN, LOW, OFFSET, OUT
 
 CHANNELS, PIXEL, WIDTH, PLANE, OUT_LINE, SCALE, MOST, REFUSED = range(FREE, FREE + 8)
 """C; bytes of a packed pixel; W; bytes of a channel of the reals, and of a packed line; float32 bits: of the scale
@@ -55,11 +55,12 @@ def is_exact(scale: float, rounding: str) -> bool:
 
 
 @functools.cache
-def make(channels: int, rounding: int, reciprocal: int) -> Any:
+def make(channels: int, rounding: int, reciprocal: int, count: int = 0) -> Any:
     """The cfunc; a unit is a line of the image (rows.TOTAL = H).
 
     channels: C where a pixel has 4 bytes, 0 where it has a multiple of 16. rounding: HALF_EVEN or HALF_UP.
-    reciprocal: whether SCALE is the reciprocal; only where `has_reciprocal`.
+    reciprocal: whether SCALE is the reciprocal; only where `has_reciprocal`. count: whether rounded quotients below LOW
+    and above HIGH are counted.
     """
     second, third, fourth = channels != 1, channels not in (1, 2), channels in (0, 4)
 
@@ -70,6 +71,7 @@ def make(channels: int, rounding: int, reciprocal: int) -> Any:
         most, offset = singles[2 * MOST], np.int32(r[OFFSET])
         width, plane, last = r[WIDTH], r[PLANE], r[CHANNELS] - 1
         step = 1 if channels else r[PIXEL] // WORD
+        below, above = np.int64(0), np.int64(0)
         for y in range(start, stop):
             refused = np.int32(0)
             for first in range(0, last + 1, WORD):
@@ -98,6 +100,16 @@ def make(channels: int, rounding: int, reciprocal: int) -> Any:
                     words[x * step] = word
             if refused:
                 fetch_add(r[REFUSED], 1)
+            if count:
+                for c in range(last + 1):
+                    reals0 = carray(at(r[IN] + y * WORD * width + c * plane), width, types.float32)
+                    for x in range(width):
+                        rounded = nearest(quotient(reals0[x], scale, reciprocal), rounding)
+                        below += np.int64(rounded < low)
+                        above += np.int64(rounded > high)
+        if count:
+            fetch_add(r[COUNTS], below)
+            fetch_add(r[COUNTS] + 8, above)
         return 0
 
     return op(quantize)
@@ -106,13 +118,28 @@ def make(channels: int, rounding: int, reciprocal: int) -> Any:
 @kernel
 def code(value: Any, scale: Any, low: Any, high: Any, offset: Any, rounding: Any, reciprocal: Any) -> Any:
     """The stored byte of a real, as int32."""
-    v = value * scale if reciprocal else value / scale
+    v = quotient(value, scale, reciprocal)
     v = v if v > low else low
     v = v if v < high else high
     if rounding == HALF_EVEN:
         return np.int32(np.rint(v)) + offset
     floor = np.floor(v)
     return np.int32(floor) + np.int32(v - floor >= np.float32(0.5)) + offset
+
+
+@kernel
+def quotient(value: Any, scale: Any, reciprocal: Any) -> Any:
+    """value / scale, float32."""
+    return value * scale if reciprocal else value / scale
+
+
+@kernel
+def nearest(v: Any, rounding: Any) -> Any:
+    """The integer nearest to a float, as a float; exact where it is compared with a byte's limits."""
+    if rounding == HALF_EVEN:
+        return np.rint(v)
+    floor = np.floor(v)
+    return floor + np.float32(v - floor >= np.float32(0.5))
 
 
 @kernel

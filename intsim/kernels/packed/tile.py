@@ -20,6 +20,7 @@ from intsim.kernels.packed.ir import (
     load,
     load_weights,
     spread_bytes,
+    store,
     vector,
 )
 from intsim.kernels.packed.rows import COUNTS
@@ -45,11 +46,13 @@ def tile(
     out: Any,
     out_offsets: Any,
     skip: Any,
+    counts: Any,
 ) -> Any:
     """Store epilogue(start + sum over taps and k of x * w) for `pixels` pixels and `vectors` vectors of channels.
 
     Literal: pixels, vectors, epilogue (a number of EPILOGUES), isa (of VECTORS), count (whether clipped results are
-    counted, but for the first `skip` pixels). The others are addresses and int64:
+    counted, but for the first `skip` pixels: added to the two vectors at `counts`, negated, lane by lane, which
+    `add_lanes` adds up). The others are addresses and int64:
     x[m, tap, k] = source + row_offsets[m] + tap_offsets[tap] + 4 * k, four u8; steps: k per tap.
     weights: [taps, steps, vectors, lanes, 4] i8 (or i16, see ir.load_weights). parameters: the start values, then the
     epilogue's vectors, each [vectors, lanes] of 32 bits. The result m goes to out + out_offsets[m].
@@ -59,7 +62,7 @@ def tile(
         return None
     shape = pixels.literal_value, vectors.literal_value
     finisher, v, counting = EPILOGUES[epilogue.literal_value], VECTORS[isa.literal_value], bool(count.literal_value)
-    signature = types.void(*literals, *[types.int64] * 11)
+    signature = types.void(*literals, *[types.int64] * 12)
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
         _emit(b, *shape, finisher, v, counting, args[len(literals) :])
@@ -68,10 +71,26 @@ def tile(
     return signature, generate
 
 
+@intrinsic(prefer_literal=True)
+def add_lanes(typing: Any, isa: Any, row: Any, counts: Any) -> Any:
+    """Add what tiles counted in the two vectors at `counts` to the counts of the row. Literal: isa."""
+    if not isinstance(isa, types.IntegerLiteral):
+        return None
+    lanes = vector(I32, VECTORS[isa.literal_value].lanes)
+
+    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
+        _, row, counts = args
+        ends = [load(b, counts, lanes, 4 * lanes.count * end) for end in range(2)]
+        add_counts(b, load(b, row, I64, 8 * COUNTS), *ends)
+        return context.get_dummy_value()
+
+    return types.void(isa, types.int64, types.int64), generate
+
+
 def _emit(
     b: Builder, pixels: int, width: int, epilogue: Epilogue, v: Vectors, count: bool, args: tuple[Value, ...]
 ) -> None:
-    row, source, row_offsets, tap_offsets, taps, steps, weights, parameters, out, out_offsets, skip = args
+    row, source, row_offsets, tap_offsets, taps, steps, weights, parameters, out, out_offsets, skip, counts = args
     lanes = vector(I32, v.lanes)
     cells = range(pixels * width)
     lines = [b.add(source, load(b, row_offsets, I64, 8 * m)) for m in range(pixels)]
@@ -116,11 +135,12 @@ def _emit(
     ]
     results = [epilogue.emit(b, acc, own[cell % width]) for cell, acc in enumerate(sums)]
     if count:
-        counted = [const(0, lanes), const(0, lanes)]
+        counted = [load(b, counts, lanes, 4 * v.lanes * end) for end in range(2)]
         for cell, result in enumerate(results):
             wanted = b.icmp_signed(">=", const(cell // width), skip)
             counted = count_clipped(b, epilogue, result, scalars, wanted, counted)
-        add_counts(b, load(b, row, I64, 8 * COUNTS), *counted)
+        for end, total in enumerate(counted):
+            store(b, total, counts, 4 * v.lanes * end)
     pixel_places = [b.add(out, load(b, out_offsets, I64, 8 * m)) for m in range(pixels)]
     size = v.lanes * epilogue.bytes
     places = [b.add(pixel_places[cell // width], const(cell % width * size)) for cell in cells]

@@ -75,6 +75,7 @@ class PackedConv(PackedOp):
         self._geometry, self._groups, self._isa = geometry, groups, isa
         self.vectors = self._vectors()
         self.pixels = self._pixels(image.height * image.width)
+        self.products = weights.size * image.height * image.width
         read = source.height * source.width * source.pixel
         self.whole = weights.size > read * (padded(len(weights)) // (self.vectors * VECTORS[ISAS[isa]].lanes))
         self.kernel = f"{layers[0].op}_u8_{'i32' if image.wide else 'u8'}__{requantized.epilogue}_{isa}"

@@ -45,6 +45,7 @@ class PackedDepthwise(PackedOp):
         self.inputs, self.output, self.image = group.layers[0].inputs[:1], group.output, image
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, group.clip
         self._geometry, self._isa = geometry, isa
+        self.products = weights.size * image.height * image.width
         kind = "i32" if image.wide else "u8"
         self.kernel = f"depthwise_u8_{kind}__{requantized.epilogue}_{isa}"
         self.reason = "each channel has its own kernel"

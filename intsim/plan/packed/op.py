@@ -88,7 +88,8 @@ class PackedOp(ABC):
 
     kernel, reason: for people. inputs, output: values ("" for none that is packed); image: the output's. whole: it
     takes all images at once. alias: it computes nothing, the output is the input under another name and shape.
-    clips: whether it can count what its output format clips; counting: whether it does, in the array `clipped`.
+    products: how many it sums up for an image. clips: whether it can count what its output format clips; counting:
+    whether it does, in the array `clipped`.
     """
 
     layers: tuple[Layer, ...]
@@ -101,6 +102,7 @@ class PackedOp(ABC):
     alias = False
     clips = False
     counting = False
+    products = 0
 
     def padding(self, source: str) -> Padding:
         """The padding that it reads around an input."""

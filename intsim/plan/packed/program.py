@@ -25,6 +25,9 @@ OWN, SLOTS = 0, 1
 WORKSPACES = 3
 """Workspaces that are kept for the next run: those used last."""
 
+WORTH_THREADS = 1 << 26
+"""Products of a run from which on more threads than one are quicker: waking one takes as long as many products."""
+
 SLACK = 64
 """Bytes before and behind each buffer, which whole vectors may touch."""
 
@@ -47,6 +50,7 @@ class Program:
     def __init__(self, ops: Sequence[PackedOp]) -> None:
         self.ops = tuple(part for op in ops if not op.alias for part in op.parts())
         self.segments = _segments(self.ops)
+        self._products = sum(op.products for op in self.ops)
         self.places, self.sizes = _places(self.ops, self.segments, [op for op in ops if op.alias])
         self._single: list[Row | None] | None = None
         self._workspaces: dict[tuple[int, int], Workspace] = {}
@@ -64,6 +68,8 @@ class Program:
 
         Errors: none; the arrays' shapes and dtypes are the caller's.
         """
+        if images * self._products < WORTH_THREADS:
+            threads = 1
         key = images, threads
         workspace = self._workspaces.pop(key, None) or Workspace(self, images, threads)
         workspace.bind(arrays)

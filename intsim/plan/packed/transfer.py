@@ -60,6 +60,8 @@ class Leave(PackedOp):
 class PackedQuantize(PackedOp):
     """Reals of an array f32[images, channels, height, width] to codes: `quantize` and `quantize_float32`."""
 
+    clips = True
+
     def __init__(self, layer: Layer, image: Image, rounding: str, scale: np.float32, most: float) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), (), layer.outputs[0], image
         self._rounding, self._scale, self._most = rounding, scale, most
@@ -73,8 +75,9 @@ class PackedQuantize(PackedOp):
         reciprocal = quantize.has_reciprocal(float(self._scale))
         scale = np.float32(1) / self._scale if reciprocal else self._scale
         pixel = 4 * image.height * image.width
+        few, rounding = image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding]
         return Row(
-            quantize.make(image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding], int(reciprocal)),
+            quantize.make(few, rounding, int(reciprocal), int(self.counting)),
             image.height,
             {
                 LOW: float_bits(low - zero),
@@ -91,6 +94,7 @@ class PackedQuantize(PackedOp):
             {
                 IN: External(self.layers[0].inputs[0], pixel * image.channels),
                 OUT: place,
+                **self.counts(),
                 quantize.REFUSED: External(self.layers[0].inputs[0] + REFUSED, 0),
             },
         )
