@@ -257,3 +257,16 @@ def test_islands_and_constants_run() -> None:
     output = Engine(plan).run({"x": x}).outputs["y"]
     assert output.codes is None and output.format is None
     assert np.array_equal(output.real, x + np.float32(0.5))
+
+
+def test_a_run_with_overrides_behind_one_without() -> None:
+    """What the first run packed is laid out for pixels that the second run's are not."""
+    lowered = residual(size=4)
+    inputs = {"x_q": random_codes(12, (3, 3, 4, 4))}
+    engine = Engine(make_plan(lowered), 1)
+    engine.run(inputs)
+    override = {name: random_codes(13, (3, 4, 4, 4)) for name in ("y1", "y2", "sum")}
+    result = engine.run(inputs, ["codes"], override)
+    expected = Engine(make_plan(lowered), 1, "portable").run(inputs, ["codes"], override)
+    for name, tap in expected.taps.items():
+        assert np.array_equal(result.taps[name].codes, tap.codes), name  # type: ignore[arg-type]

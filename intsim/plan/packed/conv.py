@@ -99,6 +99,10 @@ class PackedConv(PackedOp):
         return merged(self._groups, outputs, channels, self.source.channels)
 
     @property
+    def packing(self) -> tuple[object, ...]:
+        return self.vectors, self.merge, self.tap_channels
+
+    @property
     def dense(self) -> bool:
         """Whether one group reads all channels."""
         return self.merge == self._groups

@@ -108,8 +108,13 @@ class PackedOp(ABC):
         """The padding that it reads around an input."""
         return Padding()
 
+    @property
+    def packing(self) -> tuple[object, ...]:
+        """What else than its layers and kernel the order of its packed weights depends on."""
+        return ()
+
     def share(self, twin: PackedOp) -> None:
-        """Take over the weights that an op of the same layers has packed, where it has."""
+        """Take over the weights that an op of the same layers, kernel and packing has packed, where it has."""
         if "packed" in vars(twin):
             vars(self)["packed"] = vars(twin)["packed"]
 

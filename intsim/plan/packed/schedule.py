@@ -138,7 +138,7 @@ def schedule(
     bounds: Mapping[str, Bounds],
     isa: str,
     wanted: Wanted,
-    known: dict[tuple[str, ...], PackedOp] | None = None,
+    known: dict[tuple[object, ...], PackedOp] | None = None,
 ) -> list[Part | Layer]:
     """The network as programs and single layers, in order.
 
@@ -163,7 +163,7 @@ def schedule(
             result.extend(group.layers)
             continue
         names = (layer.name for layer in group.layers if layer.op != "clip")  # a clamp changes nothing that is packed
-        op.share(known.setdefault((*names, op.kernel, op.reason), op))
+        op.share(known.setdefault((*names, op.kernel, op.packing), op))
         run.append((group, op))
         if op.output in wanted.replaced:
             close()
