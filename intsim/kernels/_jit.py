@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ KEEP = 4
 """How many versions of the compiled kernels stay on disk: checkouts that are used in turn must not evict each other."""
 
 _PREFIX = "kernels-"
+
+_LOCK = threading.RLock()
 
 _config: Any = numba.config  # numba fills this module in as it runs
 
@@ -53,13 +56,14 @@ def op(function: Callable[[Any, Any, Any], Any]) -> Any:
 @contextlib.contextmanager
 def _cached() -> Iterator[bool]:
     """While functions are decorated: Numba's cache lies in the folder of these sources. Yields whether there is one."""
-    folder = cache_folder(Path(__file__).parent)
-    before = _config.CACHE_DIR
-    _config.CACHE_DIR = str(folder or "")
-    try:
-        yield folder is not None
-    finally:
-        _config.CACHE_DIR = before
+    with _LOCK:  # threads that decorate at the same time must not restore each other's folder
+        folder = cache_folder(Path(__file__).parent)
+        before = _config.CACHE_DIR
+        _config.CACHE_DIR = str(folder or "")
+        try:
+            yield folder is not None
+        finally:
+            _config.CACHE_DIR = before
 
 
 @functools.cache
