@@ -5,8 +5,12 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numba
 import pytest
 
 from intsim.kernels import _jit
@@ -159,3 +163,17 @@ def test_processes_at_once_do_not_break(tmp_path: Path) -> None:
     for process in processes:
         _, errors = process.communicate(timeout=300)
         assert (process.returncode, errors) == (0, "")
+
+
+def test_threads_that_decorate_at_the_same_time_keep_to_the_folder() -> None:
+    before = numba.config.CACHE_DIR
+    folder = _jit.cache_folder(Path(_jit.__file__).parent)
+
+    def decorate(_: int) -> Any:
+        with _jit._cached():
+            time.sleep(0.001)
+            return numba.config.CACHE_DIR
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(decorate, range(40))) == {str(folder or "")}
+    assert before == numba.config.CACHE_DIR
