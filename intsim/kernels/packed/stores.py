@@ -75,11 +75,6 @@ def _store_four(
     _scatter(b, v, stored, places)
 
 
-def store_four(b: Builder, v: Vectors, stored: Sequence[Value], places: Sequence[Value]) -> None:
-    """Store the bytes of four vectors of i32, whose lanes are 0 to 255, each at its place."""
-    _scatter(b, v, bytes_of(b, v, halves_of(b, v, *stored[:2]), halves_of(b, v, *stored[2:])), places)
-
-
 def nearest_even(b: Builder, v: Vectors, x: Value) -> Value:
     """The integers i32 nearest to a vector of floats, ties to even; -2**31 where i32 holds none (CVTPS2DQ)."""
     result = vector(I32, v.lanes)
