@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from intsim.lowering.lowered import Lowered
@@ -14,6 +14,7 @@ from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.copy import accept_concat, accept_resize
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, Image, image_of
+from intsim.plan.packed.matmul import accept_matmul
 from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.pairs import OPS as PAIRS
@@ -24,23 +25,29 @@ from intsim.ranges import Bounds
 
 
 def accept(
-    lowered: Lowered, bounds: Mapping[str, Bounds], group: Group, known: Mapping[str, Image], isa: str
+    lowered: Lowered,
+    bounds: Mapping[str, Bounds],
+    group: Group,
+    known: Mapping[str, Image],
+    isa: str,
+    rows: Collection[str] = (),
 ) -> PackedOp | str:
     """The packed op of a group, or the reason why it runs in the portable loops.
 
-    known: images that the program has made so far; an input that is not among them comes from outside.
+    known: images that the program has made so far; an input that is not among them comes from outside. rows: the values
+    that lie row by row (layout.py).
     """
     head = group.layers[0]
     if not all(layer.exact for layer in group.layers):
         return "it is float arithmetic"
-    image = default_image(lowered, group.output)
+    image = default_image(lowered, group.output, rows)
     if isinstance(image, str):
         return f"its output: {image}"
     if head.op in ("quantize", "quantize_float32"):
         return accept_quantize(head, as_input(image)) if len(group.layers) == 1 else "it is clamped"
     sources: list[Image] = []
     for name in head.inputs:
-        source = known.get(name) or input_image(lowered, name)
+        source = known.get(name) or input_image(lowered, name, rows)
         if isinstance(source, str):
             return f"its input {name!r}: {source}"
         sources.append(source)
@@ -53,6 +60,8 @@ def _accept(
     group: Group, sources: Sequence[Image], image: Image, bounds: Mapping[str, Bounds], isa: str
 ) -> PackedOp | str:
     head = group.layers[0]
+    if head.op == "matmul" and len(sources) == 2:
+        return accept_matmul(group, (sources[0], sources[1]), image, bounds[head.name])
     if head.op in ("conv", "matmul"):
         return accept_mac(group, sources[0], image, bounds[head.name], isa)
     if head.op in AVERAGE_POOLS:
@@ -72,23 +81,23 @@ def _accept(
     return f"{head.op} has no packed form"
 
 
-def input_image(lowered: Lowered, name: str) -> Image | str:
+def input_image(lowered: Lowered, name: str, rows: Collection[str] = ()) -> Image | str:
     """The Image of a value that comes from outside; in words why it has none."""
-    image = default_image(lowered, name)
+    image = default_image(lowered, name, rows)
     return image if isinstance(image, str) else as_input(image)
 
 
 def as_input(image: Image) -> Image:
     """The Image with pixels of few channels, where it has few."""
-    return replace(image, few=image.channels <= FEW and not image.wide)
+    return replace(image, few=image.channels <= FEW and not image.wide and not image.rows)
 
 
-def default_image(lowered: Lowered, name: str) -> Image | str:
+def default_image(lowered: Lowered, name: str, rows: Collection[str] = ()) -> Image | str:
     """The Image of a value that is made; in words why it has none."""
     shape = None if name in lowered.graph.constants else shape_of(lowered, name)
     if shape is None:
         return "it is no activation of a known shape"
-    return image_of(shape, lowered.values.get(name), wide=name in lowered.accumulators.values())
+    return image_of(shape, lowered.values.get(name), name in lowered.accumulators.values(), name in rows)
 
 
 OF_THE_TENSOR = ("accumulator", "unclamped")

@@ -32,4 +32,13 @@ def accept_alias(layer: Layer, source: Image, image: Image) -> Alias | str:
         return "it moves elements between images"
     if (source.offset, source.zero) != (image.offset, image.zero):
         return "its formats differ"
+    if image.rows and source.rows and _same_bytes(source, image):
+        return Alias(layer, image)
+    if len(image.shape) > 1 and source.rows != image.rows:
+        return "between images, channels last, and matrices, row by row, elements change places"
     return Alias(layer, replace(source, shape=image.shape))
+
+
+def _same_bytes(a: Image, b: Image) -> bool:
+    """Whether the elements of two stacks of matrices lie in one order at the same places."""
+    return a.channels == b.channels or a.elements == a.height * a.width * a.pixel == b.height * b.width * b.pixel

@@ -243,15 +243,24 @@ def accept_mac(
 
 
 def _matrix(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry, int] | str:
-    """A matrix product as the convolution whose window is the whole image."""
+    """A product of each image and a matrix as the convolution whose window is the whole image; one of each row: 1x1."""
     b = layer.parameters["b"]
-    if b.ndim != 2 or len(source.shape) != 1:
+    if b.ndim != 2:
         return "it is a stack of matrix products"
     centred = _centred(b, np.asarray(layer.parameters["b_zero"], np.int64))
+    if len(source.shape) > 1:
+        if not (source.is_matrix and image.is_matrix):
+            return "its operand lies as an image, channels last"
+        if (*source.shape[:-1], *b.shape) != (*image.shape[:-1], source.channels, image.channels):
+            return WRONG_SHAPE
+        return centred.T[..., np.newaxis, np.newaxis], Geometry((1, 1), (1, 1), (1, 1), Padding()), 1
     if image.shape != b.shape[1:]:
         return WRONG_SHAPE
     kernel = source.height, source.width
-    weights = centred.T.reshape(-1, source.channels, *kernel)
+    if source.rows:
+        weights = centred.T.reshape(-1, *kernel, source.channels).transpose(0, 3, 1, 2)
+    else:
+        weights = centred.T.reshape(-1, source.channels, *kernel)
     return weights, Geometry(kernel, (1, 1), (1, 1), Padding()), 1
 
 

@@ -46,7 +46,8 @@ class Image:
 
     offset: what is added to a code to get its byte, 128 for signed formats. zero: the byte of the zero point, which
     padding is filled with. shape: the value's own shape without the batch, whose elements in ONNX's order are
-    [channels, height, width]. few: whether a pixel has FEW channels.
+    [channels, height, width]; or [height, width, channels] where it is in `rows`, as matrices are: see layout.py. few:
+    whether a pixel has FEW channels.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +58,7 @@ class Image:
     zero: int = 0
     wide: bool = False
     few: bool = False
+    rows: bool = False
 
     @property
     def pixel(self) -> int:
@@ -65,8 +67,22 @@ class Image:
 
     @property
     def canonical(self) -> bool:
-        """Whether the axes of the value are those in memory: it is no other shape of the same elements."""
-        return (self.channels, self.height, self.width) == axes(self.shape)
+        """Whether it is an image with the axes of its value, channels first: no matrix, no other shape of an image."""
+        return not self.rows and self._has_own_axes
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is a matrix, or a stack of them, [height, width, channels] with the axes of its value."""
+        return self.rows and self._has_own_axes
+
+    @property
+    def _has_own_axes(self) -> bool:
+        return (self.channels, self.height, self.width) == axes(self.shape, self.rows)
+
+    @property
+    def geometry(self) -> tuple[int, int, int, bool]:
+        """What two images have in common whose elements lie at the same places."""
+        return self.channels, self.height, self.width, self.rows
 
     @property
     def elements(self) -> int:
@@ -79,8 +95,10 @@ def padded(channels: int) -> int:
     return -(-channels // WIDTH) * WIDTH
 
 
-def image_of(shape: tuple[int | None, ...], format: Format | None, wide: bool = False) -> Image | str:
-    """The Image of a value of that shape, the batch first; in words why it has none."""
+def image_of(
+    shape: tuple[int | None, ...], format: Format | None, wide: bool = False, rows: bool = False
+) -> Image | str:
+    """The Image of a value of that shape, the batch first; in words why it has none. rows: see Image."""
     if format is None:
         return "it holds reals"
     if not wide and format.bits > BITS:
@@ -93,9 +111,12 @@ def image_of(shape: tuple[int | None, ...], format: Format | None, wide: bool = 
     lengths = tuple(int(length) for length in own if length is not None)
     offset = 128 if format.signed and not wide else 0
     zero = 0 if wide else format.zero_point[0] + offset
-    return Image(lengths, *axes(lengths), offset, zero, wide)
+    rows = rows and len(lengths) > 1
+    return Image(lengths, *axes(lengths, rows), offset, zero, wide, rows=rows)
 
 
-def axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def axes(shape: tuple[int, ...], rows: bool = False) -> tuple[int, int, int]:
     """Channels, height and width of a value whose one, two or three axes (less the batch) are these."""
+    if rows:
+        return shape[-1], shape[0] if len(shape) == 3 else 1, shape[-2]
     return shape[0], shape[1] if len(shape) == 3 else 1, shape[-1] if len(shape) > 1 else 1

@@ -88,8 +88,8 @@ class PackedPair(PackedOp):
 def accept_pair(group: Group, sources: tuple[Image, Image], image: Image, isa: str) -> PackedPair | str:
     """The packed op of a layer on two activations; in words why there is none."""
     a, b = sources
-    whole = image.channels, image.height, image.width
-    if (a.channels, a.height, a.width) != whole or (b.channels, b.height, b.width) not in (whole, (whole[0], 1, 1)):
+    whole = image.geometry
+    if a.geometry != whole or b.geometry not in (whole, (whole[0], 1, 1, whole[3])):
         return "one operand is broadcast over the other"
     if a.few or b.few:
         return "its input has few channels"

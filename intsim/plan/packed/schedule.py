@@ -17,6 +17,7 @@ from intsim.plan.packed.accept import accept, input_image
 from intsim.plan.packed.count import BYTES, FOUND, HISTOGRAM, Count
 from intsim.plan.packed.fuse import Group, consumers, fuse
 from intsim.plan.packed.image import Image
+from intsim.plan.packed.layout import values_in_rows
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.program import Program, Share
 from intsim.plan.packed.transfer import REFUSED, Enter, Leave, PackedQuantize
@@ -119,9 +120,10 @@ def choose_ops(
     values that their readers are given.
     """
     known: dict[str, Image] = {}
+    rows = values_in_rows(lowered)
     found: list[tuple[Group, PackedOp | str]] = []
     for group in fuse(layers, kept):
-        op = accept(lowered, bounds, group, known, isa)
+        op = accept(lowered, bounds, group, known, isa, rows)
         if isinstance(op, PackedOp) and any(layer.outputs[0] in clipped for layer in group.layers):
             op = op.counting_clipped() if op.clips else "it has no form that counts what is clipped"
         found.append((group, op))
@@ -146,12 +148,13 @@ def schedule(
     """
     known = {} if known is None else known
     readers = consumers(layers)
+    rows = values_in_rows(lowered)
     result: list[Part | Layer] = []
     run: list[tuple[Group, PackedOp]] = []
 
     def close() -> None:
         if any(not op.alias for _, op in run):
-            result.append(_part(lowered, run, readers, wanted, isa))
+            result.append(_part(lowered, run, readers, wanted, isa, rows))
         else:
             result.extend(layer for group, _ in run for layer in group.layers)
         run.clear()
@@ -177,6 +180,7 @@ def _part(
     readers: Mapping[str, Sequence[Layer]],
     wanted: Wanted,
     isa: str,
+    rows: Collection[str],
 ) -> Part:
     layers = tuple(layer for group, _ in run for layer in group.layers)
     inside = {layer.name for layer in layers}
@@ -189,7 +193,7 @@ def _part(
     for _, op in run:
         for name in op.inputs:
             if name not in made and name not in entered:
-                image = input_image(lowered, name)
+                image = input_image(lowered, name, rows)
                 assert isinstance(image, Image), "an input of a packed op is packed"
                 ops.append(Enter(name, image))
                 entered.add(name)

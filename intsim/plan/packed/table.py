@@ -51,7 +51,7 @@ class PackedTable(PackedOp):
 def accept_table(group: Group, source: Image, image: Image) -> PackedTable | str:
     """The packed op of a table look-up or a clamp; in words why there is none."""
     layer = group.layers[0]
-    if (source.channels, source.height, source.width) != (image.channels, image.height, image.width) or source.few:
+    if source.geometry != image.geometry or source.few:
         return "its input has few channels"
     entries = _clamp(layer, image) if layer.op == "clip" else _table(layer, source, image)
     return entries if isinstance(entries, str) else PackedTable(group, image, entries)
@@ -67,7 +67,7 @@ def _table(layer: Layer, source: Image, image: Image) -> Array | str:
     codes, first = np.asarray(p["table"], np.int64), int(p["low"]) + source.offset
     if not 0 <= first <= first + codes.shape[-1] <= BYTES:
         return "its table has more entries than a byte has values"
-    if codes.ndim == 2 and int(p.get("axis", 1)) != 1:
+    if codes.ndim == 2 and int(p.get("axis", 1)) % (1 + len(image.shape)) != (len(image.shape) if image.rows else 1):
         return "its tables differ along another axis than the channels"
     stored = (codes + image.offset).astype(np.uint8)
     if codes.ndim == 1:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from intsim.kernels.packed import quantize, transfer
+from intsim.kernels.packed import quantize, transfer, transfer_rows
 from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.kernels.saturate import limits
 from intsim.lowering.lowered import Layer
@@ -29,8 +29,8 @@ class Enter(PackedOp):
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         place = places[self.output]
         return Row(
-            transfer.make_enter(),
-            self.image.height,
+            transfer_rows.make_enter() if self.image.rows else transfer.make_enter(),
+            _units(self.image),
             {**_shape(self.image, place), OFFSET: self.image.offset},
             {IN: External(self.output, self.image.elements), OUT: place},
         )
@@ -49,9 +49,10 @@ class Leave(PackedOp):
         (name,) = self.inputs
         place = places[name]
         stride = self.image.elements * (4 if self.image.wide else 1)
+        make = transfer_rows.make_leave if self.image.rows else transfer.make_leave
         return Row(
-            transfer.make_leave(int(self.image.wide)),
-            self.image.height,
+            make(int(self.image.wide)),
+            _units(self.image),
             {**_shape(self.image, place), OFFSET: self.image.offset},
             {IN: place, OUT: External(name, stride)},
         )
@@ -74,25 +75,32 @@ class PackedQuantize(PackedOp):
         zero = image.zero - image.offset
         reciprocal = quantize.has_reciprocal(float(self._scale))
         scale = np.float32(1) / self._scale if reciprocal else self._scale
-        pixel = 4 * image.height * image.width
         few, rounding = image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding]
-        return Row(
-            quantize.make(few, rounding, int(reciprocal), int(self.counting)),
-            image.height,
-            {
-                LOW: float_bits(low - zero),
-                HIGH: float_bits(high - zero),
-                OFFSET: image.zero,
+        if image.rows:
+            function = transfer_rows.make_quantize(rounding, int(reciprocal), int(self.counting))
+            columns = _shape(image, place)
+        else:
+            function = quantize.make(few, rounding, int(reciprocal), int(self.counting))
+            columns = {
                 quantize.CHANNELS: image.channels,
                 quantize.PIXEL: image.pixel,
                 quantize.WIDTH: image.width,
-                quantize.PLANE: pixel,
+                quantize.PLANE: 4 * image.height * image.width,
                 quantize.OUT_LINE: place.line,
+            }
+        return Row(
+            function,
+            _units(image),
+            {
+                **columns,
+                LOW: float_bits(low - zero),
+                HIGH: float_bits(high - zero),
+                OFFSET: image.zero,
                 quantize.SCALE: float_bits(scale),
                 quantize.MOST: float_bits(self._most),
             },
             {
-                IN: External(self.layers[0].inputs[0], pixel * image.channels),
+                IN: External(self.layers[0].inputs[0], 4 * image.elements),
                 OUT: place,
                 **self.counts(),
                 quantize.REFUSED: External(self.layers[0].inputs[0] + REFUSED, 0),
@@ -114,6 +122,11 @@ def accept_quantize(layer: Layer, image: Image) -> PackedQuantize | str:
     if len(scales) != 1:
         return "its scales differ by channel"
     return PackedQuantize(layer, image, rounding, np.float32(scales[0]), most)
+
+
+def _units(image: Image) -> int:
+    """Units of work: lines, or rows of a matrix."""
+    return image.height * (image.width if image.rows else 1)
 
 
 def _shape(image: Image, place: Place) -> dict[int, int]:
