@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+
+from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
 from intsim.plan.packed.alias import OPS as ALIASES
 from intsim.plan.packed.alias import accept_alias
@@ -22,6 +26,8 @@ from intsim.plan.packed.pairs import accept_pair
 from intsim.plan.packed.table import accept_table
 from intsim.plan.packed.transfer import accept_quantize
 from intsim.ranges import Bounds
+
+Array = np.ndarray[Any, Any]
 
 
 def accept(
@@ -46,6 +52,8 @@ def accept(
     if head.op in ("quantize", "quantize_float32"):
         return accept_quantize(head, as_input(image)) if len(group.layers) == 1 else "it is clamped"
     sources: list[Image] = []
+    if head.op in PAIRS and any(name in lowered.graph.constants for name in head.inputs):
+        return _accept_constant_pair(lowered, group, known, image, isa, rows)
     for name in head.inputs:
         source = known.get(name) or input_image(lowered, name, rows)
         if isinstance(source, str):
@@ -75,10 +83,29 @@ def _accept(
     if head.op == "resize_nearest" and len(group.layers) == 1:
         return accept_resize(head, sources[0], image)
     if head.op in PAIRS and len(sources) == 2:
-        return accept_pair(group, (sources[0], sources[1]), image, isa)
+        return accept_pair(group, sources, image, isa)
     if head.op in ALIASES and len(group.layers) == 1:
         return accept_alias(head, sources[0], image)
     return f"{head.op} has no packed form"
+
+
+def _accept_constant_pair(
+    lowered: Lowered, group: Group, known: Mapping[str, Image], image: Image, isa: str, rows: Collection[str]
+) -> PackedOp | str:
+    """The packed op of a sum or product with constants among its operands, or why there is none."""
+    sources: list[Image | tuple[Array, Format]] = []
+    for name in group.layers[0].inputs:
+        format = lowered.values.get(name)
+        if name in lowered.graph.constants and format is not None:
+            sources.append((lowered.graph.constants[name], format))
+            continue
+        source = known.get(name) or input_image(lowered, name, rows)
+        if isinstance(source, str):
+            return f"its input {name!r}: {source}"
+        if source.wide:
+            return "it reads raw accumulators"
+        sources.append(source)
+    return accept_pair(group, sources, image, isa)
 
 
 def input_image(lowered: Lowered, name: str, rows: Collection[str] = ()) -> Image | str:

@@ -1,14 +1,15 @@
-"""Sums and products of two activations of equal shape."""
+"""Sums and products of two activations, or of one and a constant; lines or pixels of an operand may be repeated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from intsim.formats import Format
 from intsim.kernels.fma import fma
 from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
@@ -19,8 +20,8 @@ from intsim.kernels.packed.requantizers import requantize as shifted
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.kernels.rounding import shift_terms
 from intsim.plan.packed.fuse import Group, float_ends
-from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned, float_bits
+from intsim.plan.packed.image import BITS, Image, Padding, image_of
+from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned, aligned_copy, float_bits
 
 Array = np.ndarray[Any, Any]
 
@@ -38,42 +39,49 @@ class Pair:
 
 
 class PackedPair(PackedOp):
-    """An op on two packed images of equal geometry, or on one and a pixel for all of it."""
+    """An op on two packed images, or on one and a constant; one line, or one pixel a line, of either is repeated.
+
+    constants: operand, 0 or 1 -> its image and stored bytes u8[height, width, bytes of a pixel].
+    """
 
     clips = True
 
-    def __init__(self, group: Group, image: Image, pair: Pair, isa: str) -> None:
+    def __init__(
+        self, group: Group, image: Image, pair: Pair, isa: str, constants: Mapping[int, tuple[Image, Array]]
+    ) -> None:
         self.layers = group.layers
-        self.inputs, self.output, self.image = group.layers[0].inputs, group.output, image
+        self.inputs = tuple(name for i, name in enumerate(group.layers[0].inputs) if i not in constants)
+        self.output, self.image = group.output, image
         self._pair, self._isa = pair, isa
+        self._constants = {i: (own, aligned_copy(stored)) for i, (own, stored) in constants.items()}
         self.kernel = f"{group.layers[0].op}_u8_u8__{pair.kind}_{isa}"
         self.reason = "bytes of both operands side by side"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
-        first, second, place = (places[name] for name in (*self.inputs, self.output))
-        image = self.image
-        run, lines, vectors = image.width * image.pixel, image.height, VECTORS
-        pixel = (second.image.height, second.image.width) != (image.height, image.width)
-        if not (pixel or any(p.padding.any for p in (first, second, place))):
+        image, place, vectors = self.image, places[self.output], VECTORS
+        names = iter(self.inputs)
+        operands = [
+            Place(self._constants[i][0], Padding(), 0, 0) if i in self._constants else places[next(names)]
+            for i in range(2)
+        ]
+        run, lines = image.width * image.pixel, image.height
+        pixels = any(o.image.width != image.width for o in operands)
+        repeated = pixels or any(o.image.height != image.height for o in operands)
+        if not (repeated or any(p.padding.any for p in (*operands, place))):
             run, lines = run * lines, 1
         columns = {
             **self._pair.columns,
-            pairs.LINE: first.line,
-            pairs.LINE2: second.line,
             pairs.OUT_LINE: place.line,
             pairs.RUNS: 1,
             pairs.RUN: run,
         }
-        if pixel:
+        for column, operand in zip((pairs.LINE, pairs.LINE2), operands, strict=True):
+            columns[column] = operand.line if operand.image.height == image.height else 0
+        if pixels:
             vectors = VECTORS if image.pixel % (VECTORS * LANES[ISAS[self._isa]].lanes) == 0 else 1
-            columns |= {
-                pairs.LINE2: 0,
-                pairs.RUNS: image.width,
-                pairs.RUN: image.pixel,
-                pairs.STEP: image.pixel,
-                pairs.STEP2: 0,
-                pairs.OUT_STEP: image.pixel,
-            }
+            columns |= {pairs.RUNS: image.width, pairs.RUN: image.pixel, pairs.OUT_STEP: image.pixel}
+            for column, operand in zip((pairs.STEP, pairs.STEP2), operands, strict=True):
+                columns[column] = image.pixel if operand.image.width == image.width else 0
         keep = []
         if self.counting:
             size = columns[pairs.RUNS] * columns[pairs.RUN]
@@ -81,20 +89,71 @@ class PackedPair(PackedOp):
             mask[:size] = np.tile(np.arange(image.pixel) < image.channels, size // image.pixel) * np.uint8(255)
             columns[pairs.MASK] = mask.ctypes.data
             keep.append(mask)
+        addressed: dict[int, Place | External] = {OUT: place, **self.counts()}
+        for i, (column, operand) in enumerate(zip((IN, IN2), operands, strict=True)):
+            if i in self._constants:
+                columns[column] = self._constants[i][1].ctypes.data
+            else:
+                addressed[column] = operand
         function = self._pair.make(ISAS[self._isa], int(self.counting), vectors)
-        return Row(function, lines, columns, {IN: first, IN2: second, OUT: place, **self.counts()}, keep)
+        return Row(function, lines, columns, addressed, keep)
 
 
-def accept_pair(group: Group, sources: tuple[Image, Image], image: Image, isa: str) -> PackedPair | str:
-    """The packed op of a layer on two activations; in words why there is none."""
-    a, b = sources
-    whole = image.geometry
-    if a.geometry != whole or b.geometry not in (whole, (whole[0], 1, 1, whole[3])):
+def accept_pair(
+    group: Group, sources: Sequence[Image | tuple[Array, Format]], image: Image, isa: str
+) -> PackedPair | str:
+    """The packed op of a layer on two operands, images of activations or codes with their format; else why not."""
+    constants = {}
+    images = []
+    for i, source in enumerate(sources):
+        if isinstance(source, Image):
+            images.append(source)
+            continue
+        found = constant_image(*source, image)
+        if isinstance(found, str):
+            return found
+        constants[i] = found
+        images.append(found[0])
+    a, b = images
+    if not all(_repeats(operand, image) for operand in images):
         return "one operand is broadcast over the other"
     if a.few or b.few:
         return "its input has few channels"
-    found = _PAIRS[group.layers[0].op](group, a, b, image)
-    return found if isinstance(found, str) else PackedPair(group, image, found, isa)
+    pair = _PAIRS[group.layers[0].op](group, a, b, image)
+    return pair if isinstance(pair, str) else PackedPair(group, image, pair, isa, constants)
+
+
+def _repeats(operand: Image, image: Image) -> bool:
+    """Whether an operand has the lines and columns of the result, or one that is repeated."""
+    if operand.geometry == image.geometry:
+        return True
+    return (
+        len(operand.shape) == len(image.shape)
+        and (operand.channels, operand.rows) == (image.channels, image.rows)
+        and operand.height in (1, image.height)
+        and operand.width in (1, image.width)
+    )
+
+
+def constant_image(codes: Array, format: Format, image: Image) -> tuple[Image, Array] | str:
+    """The Image of a constant operand of a result with that image, and its bytes u8[height, width, pixel]."""
+    rank = len(image.shape)
+    if codes.ndim > rank + 1 or codes.shape[: max(codes.ndim - rank, 0)] not in ((), (1,)):
+        return "its constant differs by image"
+    own = codes.reshape((1,) * (rank + 1 - codes.ndim) + codes.shape)[0]
+    if not (image.canonical or image.is_matrix):
+        return "its output is another shape of an image"
+    if format.bits > BITS or len(set(format.zero_point)) > 1:
+        return "its constant has more than 8 bits, or more than one zero point"
+    channel = rank - 1 if image.rows else 0
+    shape = tuple(image.shape[axis] if axis == channel else own.shape[axis] for axis in range(rank))
+    found = image_of((1, *shape), format, rows=image.rows)
+    if isinstance(found, str) or found.rows != image.rows:
+        return "its constant has no image"
+    stored: Array = np.zeros((found.height, found.width, found.pixel), np.uint8)
+    last = np.moveaxis(np.broadcast_to(own, shape), channel, -1)
+    stored[..., : found.channels] = last.reshape(found.height, found.width, -1).astype(np.int64) + found.offset
+    return found, stored
 
 
 def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from intsim.formats import Format
+from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import make_plan
-from tests.kernels.packed.run import needs_instructions
+from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed.chains import Network, form
 from tests.plan.packed.paths import agree, agree_all_packed
 
 pytestmark = needs_instructions
+
+Array = np.ndarray[Any, Any]
 
 A = Format(8, scale=(0.125,), zero_point=(-9,))
 B = Format(8, signed=False, scale=(0.25,), zero_point=(113,))
@@ -67,12 +71,86 @@ def test_one_value_twice() -> None:
     agree_all_packed(net.lowered(), net.given)
 
 
-@pytest.mark.parametrize("shapes", [((20, 3, 5), (20, 1, 5)), ((20, 3, 5), (1, 3, 5)), ((20, 1, 1), (20, 3, 5))])
-def test_other_broadcasts_have_no_packed_form(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    op, parameters = OPS["add half_up"]
+@pytest.mark.parametrize("name", ["mul half_up", "add_float32"])
+@pytest.mark.parametrize(
+    "shapes",
+    [((20, 3, 5), (20, 1, 5)), ((64, 3, 1), (64, 3, 5)), ((20, 1, 1), (20, 3, 5)), ((20, 1, 5), (20, 3, 1))],
+)
+def test_repeated_lines_and_columns(name: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    """Of either operand, or of both."""
+    op, parameters = OPS[name]
     net = Network()
     net.input("a", shapes[0], A)
     net.input("b", shapes[1], B)
     net.layer("y", op, "a b", Y, **parameters, **ZEROS, **form(Y))
+    net.conv("z", "y", 5, Y, x_zero=4)
+    agree_all_packed(net.lowered(), net.given)
+
+
+def test_repeated_channels_have_no_packed_form() -> None:
+    op, parameters = OPS["add half_up"]
+    net = Network()
+    net.input("a", (20, 3, 5), A)
+    net.input("b", (1, 3, 5), B)
+    net.layer("y", op, "a b", Y, **parameters, **ZEROS, **form(Y))
     for choices in agree(make_plan(net.lowered()), net.given).values():
         assert choices[0].refused == "one operand is broadcast over the other"
+
+
+def with_constant(net: Network, constant: Array, first: bool) -> Lowered:
+    """The network, whose value `b` is that constant, which its last layer reads first or second."""
+    name, op, _, shape, format, parameters = net.layers[-1]
+    net.layers[-1] = name, op, ("b", "x") if first else ("x", "b"), shape, format, parameters
+    lowered = net.lowered()
+    graph = replace(lowered.graph, constants={"b": constant}, inputs=("a",))
+    layer = Layer("b", "constant", (), ("b",), {"value": constant}, "b")
+    return replace(lowered, graph=graph, layers=(layer, *lowered.layers), inputs={"a": "a"})
+
+
+CONSTANTS = [(), (1,), (20, 1, 1), (1, 20, 1, 1), (3, 5), (20, 3, 5), (1, 1, 3, 1), (20, 1, 5)]
+ROW_CONSTANTS = [(), (20,), (1, 1, 20), (3, 1, 1), (5, 20), (3, 5, 1), (1, 3, 5, 20)]
+
+
+@pytest.mark.parametrize("name", ["mul half_up", "add_float32", "sub floor"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "constant"), [*[(False, shape) for shape in CONSTANTS], *[(True, shape) for shape in ROW_CONSTANTS]]
+)
+def test_constants(name: str, first: bool, rows: bool, constant: tuple[int, ...]) -> None:
+    """Of every shape that repeats lines, columns, channels; for images and for matrices, as either operand."""
+    op, parameters = OPS[name]
+    net = Network()
+    net.input("a", (3, 5, 20) if rows else (20, 3, 5), A)
+    if rows:
+        b = net.random.integers(-128, 128, (20, 20)).astype(np.int8)
+        own = {"b": b, "a_zero": -9, "b_zero": 0, "bias": None, "accumulator_bits": 32, "overflow": "wrap"}
+        net.layer("x#accumulator", "matmul", "a", Format(32), **own)
+        net.layer("x", "requantize", "x#accumulator", A, shift=9, rounding="half_up", axis=-1, **form(A))
+    else:
+        net.layer("x", "clip", "a", A, low=-120, high=120)
+    codes = net.random.integers(0, 256, constant).astype(np.uint8)
+    net.values["b"] = np.broadcast_to(codes, (1, *codes.shape)[-4:])
+    zeros = {"a_zero": 113, "b_zero": -9} if first else ZEROS
+    net.inputs["b"] = net.values["b"].shape, B
+    net.layer("y", op, "b x" if first else "x b", Y, **parameters, **zeros, **form(Y))
+    lowered = with_constant(net, codes, first)
+    agree_all_packed(lowered, {"a": net.values["a"]})
+
+
+def test_constants_that_have_no_packed_form() -> None:
+    """One for each image; more than 8 bits."""
+    op, parameters = OPS["add half_up"]
+    net = Network(images=2)
+    net.input("a", (20, 3), A)
+    net.layer("x", "clip", "a", A, low=-120, high=120)
+    net.input("b", (20, 3), B)
+    net.layer("y", op, "x b", Y, **parameters, **ZEROS, **form(Y))
+    layers = list(net.layers)
+    lowered = with_constant(net, net.values["b"], False)
+    for choices in agree(make_plan(lowered), {"a": net.values["a"]}).values():
+        assert choices[-1].refused == "its constant differs by image"
+    net.layers = layers
+    lowered = with_constant(net, net.values["b"][:1].astype(np.int16), False)
+    wide = replace(lowered, values={**lowered.values, "b": Format(16, scale=(0.25,))})
+    for choice in make_plan(wide).choices_on(ISAS[0])[-1:]:
+        assert choice.refused == "its constant has more than 8 bits, or more than one zero point"
