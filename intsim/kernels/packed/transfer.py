@@ -116,7 +116,7 @@ def enter_block(typing: Any, size: Any, row: Any, place: Any) -> Any:
         with cgutils.for_range_slice(b, const(0), channels, const(BLOCK)) as (first, _):
             sources = [_channel(b, source, plane, channels, first, i) for i in range(BLOCK)]
             codes = [b.add(load(b, address, lines), offset) for address in sources]
-            for address, stored in zip(pixels, _transposed(b, codes), strict=True):
+            for address, stored in zip(pixels, transposed(b, codes), strict=True):
                 if literal == FEW:
                     stored = b.shuffle_vector(stored, stored, ir.Constant(vector(I32, FEW), list(range(FEW))))
                 store(b, stored, b.add(address, first))
@@ -146,7 +146,7 @@ def leave_block(typing: Any, size: Any, row: Any, place: Any) -> Any:
             targets = [_channel(b, out, plane, channels, first, i) for i in range(group)]
             for start in range(0, BLOCK, group):
                 stored = [load(b, address, lines, byte) for address in pixels[start : start + group]]
-                codes = _transposed(b, stored)
+                codes = transposed(b, stored)
                 # backward: what a padded channel puts at the last channel's place, the last channel then overwrites
                 for address, line in reversed(list(zip(targets, codes, strict=True))):
                     store(b, b.sub(line, offset) if offset is not None else line, address, start * width)
@@ -181,7 +181,7 @@ def _pixels(b: Builder, row: Value, column: int, place: Value) -> list[Value]:
     return found
 
 
-def _transposed(b: Builder, lines: list[Value]) -> list[Value]:
+def transposed(b: Builder, lines: list[Value]) -> list[Value]:
     """n vectors of n elements, n a power of two, transposed: log2(n) times, line i and line i + n/2 are interleaved."""
     n = len(lines)
     halves = [[part * n // 2 + i // 2 + (i % 2) * n for i in range(n)] for part in range(2)]

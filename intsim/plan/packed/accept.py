@@ -25,6 +25,7 @@ from intsim.plan.packed.pairs import OPS as PAIRS
 from intsim.plan.packed.pairs import accept_pair
 from intsim.plan.packed.table import accept_table
 from intsim.plan.packed.transfer import accept_quantize
+from intsim.plan.packed.transpose import accept_transpose
 from intsim.ranges import Bounds
 
 Array = np.ndarray[Any, Any]
@@ -82,6 +83,8 @@ def _accept(
         return accept_concat(head, sources, image)
     if head.op == "resize_nearest" and len(group.layers) == 1:
         return accept_resize(head, sources[0], image)
+    if head.op == "transpose" and len(group.layers) == 1:
+        return accept_transpose(head, sources[0], image)
     if head.op in PAIRS and len(sources) == 2:
         return accept_pair(group, sources, image, isa)
     if head.op in ALIASES and len(group.layers) == 1:

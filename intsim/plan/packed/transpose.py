@@ -1,0 +1,107 @@
+"""Transpose within an image: pixels in another order, or another axis as the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intsim.kernels.packed import copy, transpose
+from intsim.kernels.packed.rows import IN, OUT
+from intsim.lowering.lowered import Layer
+from intsim.plan.packed.image import Image
+from intsim.plan.packed.op import PackedOp, Place, Row
+
+Array = np.ndarray[Any, Any]
+
+
+class PackedTranspose(PackedOp):
+    """out's axis i is the input's axis perm[i]."""
+
+    def __init__(self, layer: Layer, source: Image, image: Image, perm: tuple[int, ...]) -> None:
+        """perm: of the axes without the batch."""
+        self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs[:1], layer.outputs[0], image
+        line, column, channel = memory_axes(image)
+        self._line, self._column, self._channel = (
+            None if axis is None else perm[axis] for axis in (line, column, channel)
+        )
+        self._moved = self._channel != memory_axes(source)[2]
+        self.kernel = f"{layer.op}_u8_u8"
+        self.reason = "blocks of 16 by 16 bytes" if self._moved else "pixels copied whole"
+
+    def row(self, places: Mapping[str, Place], images: int) -> Row:
+        source, place = places[self.inputs[0]], places[self.output]
+        offsets = [axis_offsets(source, axis) for axis in (self._line, self._column, self._channel)]
+        if not self._moved:
+            return _copied(source, place, offsets[0], offsets[1])
+        return _turned(source, place, offsets, self._line == memory_axes(source.image)[2])
+
+
+def memory_axes(image: Image) -> tuple[int | None, int | None, int]:
+    """The axes of a value that are its lines, columns and channels in memory, None for lines and columns of one."""
+    rank = len(image.shape)
+    if image.rows:
+        return (0 if rank == 3 else None), rank - 2, rank - 1
+    return (1 if rank == 3 else None), (rank - 1 if rank > 1 else None), 0
+
+
+def axis_offsets(place: Place, axis: int | None) -> Array:
+    """Bytes from the first element to each along an axis of a value, int64[length]; of no axis: int64[1]."""
+    image = place.image
+    if axis is None:
+        return np.zeros(1, np.int64)
+    line, _, channel = memory_axes(image)
+    if axis == channel:
+        return np.arange(image.channels, dtype=np.int64)
+    if axis == line:
+        return np.arange(image.height, dtype=np.int64) * place.line
+    y, x = np.divmod(np.arange(image.shape[axis], dtype=np.int64), image.width)
+    return y * place.line + x * image.pixel
+
+
+def _copied(source: Place, place: Place, lines: Array, columns: Array) -> Row:
+    """The channels stay."""
+    filled = {
+        copy.ROW_OFFSETS: lines.ctypes.data,
+        copy.COLUMN_OFFSETS: columns.ctypes.data,
+        copy.BYTES: source.image.channels,
+        copy.OUT_LINE: place.line,
+        copy.OUT_PIXEL: place.image.pixel,
+        copy.WIDTH: place.image.width,
+    }
+    function = copy.make(copy.width_for(source.image.channels))
+    return Row(function, place.image.height, filled, {IN: source, OUT: place}, [lines, columns])
+
+
+def _turned(source: Place, place: Place, offsets: list[Array], lines: bool) -> Row:
+    """Another axis becomes the channels; lines: whether the input's channels become lines, else columns."""
+    image = place.image
+    others, own = (image.width, image.height) if lines else (image.height, image.width)
+    steps = (image.pixel, place.line) if lines else (place.line, image.pixel)
+    keep = [offsets[1 if lines else 0], offsets[2]]
+    filled = {
+        transpose.V_OFFSETS: keep[0].ctypes.data,
+        transpose.C_OFFSETS: keep[1].ctypes.data,
+        transpose.LENGTH: own,
+        transpose.CHANNELS: image.channels,
+        transpose.OUT_V: steps[0],
+        transpose.OUT_U: steps[1],
+    }
+    return Row(transpose.make(), others, filled, {IN: source, OUT: place}, keep)
+
+
+def accept_transpose(layer: Layer, source: Image, image: Image) -> PackedTranspose | str:
+    """The packed op of a transposition within images; in words why there is none."""
+    perm = tuple(int(axis) for axis in layer.parameters["perm"])
+    own = tuple(axis - 1 for axis in perm[1:])
+    if perm[:1] != (0,):
+        return "it moves elements between images"
+    flat = len(source.shape) == 2 and not source.rows and source.channels == source.shape[0]
+    if not (source.canonical or source.is_matrix or flat):
+        return "its input is another shape of an image"
+    if (source.offset, source.zero) != (image.offset, image.zero):
+        return "its formats differ"
+    if sorted(own) != list(range(len(source.shape))) or image.shape != tuple(source.shape[axis] for axis in own):
+        return "its shape is not the declared one"
+    return PackedTranspose(layer, source, image, own)
