@@ -22,6 +22,17 @@ def test_axes(shape: tuple[int | None, ...], axes: tuple[int, int, int]) -> None
     assert image.canonical and image.elements == axes[0] * axes[1] * axes[2]
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((None, 5, 7), (7, 1, 5)), ((None, 5, 6, 7), (7, 5, 6)), ((None, 5), (5, 1, 1))]
+)
+def test_axes_of_matrices(shape: tuple[int | None, ...], axes: tuple[int, int, int]) -> None:
+    """The last axis becomes the channels; a vector is one as it is."""
+    image = image_of(shape, S8, rows=True)
+    assert isinstance(image, Image)
+    assert image.geometry == (*axes, len(shape) > 2)
+    assert image.is_matrix == (len(shape) > 2) != image.canonical
+
+
 def test_bytes() -> None:
     """Signed codes are stored with 128 added, and so is their zero point; accumulators as they are."""
     signed, unsigned = image_of((None, 17), S8), image_of((None, 17), U8)
