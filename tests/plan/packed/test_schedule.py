@@ -24,18 +24,20 @@ pytestmark = needs_instructions
 X = Format(8, signed=False, scale=(0.25,), zero_point=(113,))
 Y = Format(8, scale=(0.0625,), zero_point=(4,))
 ADD: dict[str, Any] = {"a_shift": 0, "b_shift": 1, "a_zero": 4, "b_zero": 4, "shift": 0, "rounding": "half_up"}
+MOVED: dict[str, Any] = {"pads": (0, 0, 0, 1, 0, 0, 0, -1), "mode": "constant", "value": 4}
+"""By a column."""
 
 
 def network() -> tuple[Plan, dict[str, Any]]:
-    """Packed: y1, y2, back; portable: a Transpose, an add that is broadcast, which clips, and another Transpose."""
+    """Packed: y1, y2, total, y3; portable: a Pad, an add whose channels are broadcast, which clips, and another Pad."""
     net = Network(images=5)
     net.input("x", (6, 5, 7), X)
     net.conv("y1", "x", 20, Y, x_zero=113)
-    net.layer("turned", "transpose", "y1", Y, perm=(0, 1, 3, 2))
-    net.conv("y2", "turned", 20, Y, x_zero=4)
+    net.layer("moved", "pad", "y1", Y, **MOVED)
+    net.conv("y2", "moved", 20, Y, x_zero=4)
     net.layer("line", "slice", "y2", Y, starts=(0,), ends=(1,), axes=(1,), steps=(1,))
     net.layer("sum", "add", "y2 line", Y, **ADD, **form(Y))
-    net.layer("back", "transpose", "sum", Y, perm=(0, 1, 3, 2))
+    net.layer("back", "pad", "sum", Y, **MOVED)
     net.layer("total", "add", "back y1", Y, **ADD, **form(Y))
     net.conv("y3", "total", 5, Y, x_zero=4)
     lowered = net.lowered()
@@ -56,7 +58,7 @@ def items(lowered: Lowered, *wanted: str) -> list[str]:
 def test_programs_and_layers() -> None:
     assert items(PLAN.lowered, "y3") == [
         "y1#accumulator y1",
-        "[turned]",
+        "[moved]",
         "y2#accumulator y2",
         "[line]",
         "[sum]",
@@ -71,7 +73,7 @@ def test_arrays_pass_between_them() -> None:
     parts = [stage.part for stage in stages if stage.part is not None]
     assert [(tuple(p.inputs), tuple(p.made)) for p in parts] == [
         (("x",), ("y1",)),
-        (("turned",), ("y2",)),
+        (("moved",), ("y2",)),
         (("back", "y1"), ("y3",)),
     ]
     assert [stage.release for stage in stages if "y1" in stage.release] == [("back", "y1")]
