@@ -14,6 +14,7 @@ from intsim.inputs import values_of
 from tests.kernels.packed.run import needs_instructions
 from tests.models.quantize import CONFIGURATIONS, quantize
 from tests.models.small import GRAPHS, small, small_input
+from tests.models.transformer import transformer
 from tests.plan.packed.paths import agree
 
 pytestmark = needs_instructions
@@ -29,6 +30,18 @@ def test_small_graphs(name: str, configuration: str) -> None:
     except intsim.errors.UnsupportedOp:
         pytest.skip("the target refuses it")
     agree(model.plan, values_of(model.lowered, model.named_inputs(x)))
+
+
+@pytest.mark.parametrize(
+    "configuration", ["qdq-u8-asymmetric-tensor", "qdq-u8-asymmetric-channel", "qdq-s8-symmetric-tensor"]
+)
+def test_transformer(configuration: str) -> None:
+    """All of a block is packed but for its float Softmax and what makes reals."""
+    x = np.random.default_rng(0).standard_normal((3, 13, 32)).astype(np.float32)
+    file = quantize(transformer(13, 32, 2), CONFIGURATIONS[configuration], x)
+    model = intsim.load(file.SerializeToString(), target="onnxruntime")
+    for choices in agree(model.plan, values_of(model.lowered, model.named_inputs(x)), threads=2).values():
+        assert {choice.layer.op for choice in choices if choice.refused} == {"dequantize_float32", "island"}
 
 
 def test_weights_are_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
