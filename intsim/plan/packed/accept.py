@@ -21,8 +21,10 @@ from intsim.plan.packed.image import FEW, Image, image_of
 from intsim.plan.packed.matmul import accept_matmul
 from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
+from intsim.plan.packed.pad import accept_pad
 from intsim.plan.packed.pairs import OPS as PAIRS
 from intsim.plan.packed.pairs import accept_pair
+from intsim.plan.packed.slice import accept_slice
 from intsim.plan.packed.table import accept_table
 from intsim.plan.packed.transfer import accept_quantize
 from intsim.plan.packed.transpose import accept_transpose
@@ -53,6 +55,8 @@ def accept(
     if head.op in ("quantize", "quantize_float32"):
         return accept_quantize(head, as_input(image)) if len(group.layers) == 1 else "it is clamped"
     sources: list[Image] = []
+    if len({(shape_of(lowered, name) or (None,))[0] for name in activations_of(lowered, group)}) > 1:
+        return "its operands have batches of different lengths"
     if head.op in PAIRS and any(name in lowered.graph.constants for name in head.inputs):
         return _accept_constant_pair(lowered, group, known, image, isa, rows)
     for name in head.inputs:
@@ -83,6 +87,10 @@ def _accept(
         return accept_concat(head, sources, image)
     if head.op == "resize_nearest" and len(group.layers) == 1:
         return accept_resize(head, sources[0], image)
+    if head.op == "pad" and len(group.layers) == 1:
+        return accept_pad(head, sources[0], image)
+    if head.op == "slice" and len(group.layers) == 1:
+        return accept_slice(head, sources[0], image)
     if head.op == "transpose" and len(group.layers) == 1:
         return accept_transpose(head, sources[0], image)
     if head.op in PAIRS and len(sources) == 2:
@@ -90,6 +98,12 @@ def _accept(
     if head.op in ALIASES and len(group.layers) == 1:
         return accept_alias(head, sources[0], image)
     return f"{head.op} has no packed form"
+
+
+def activations_of(lowered: Lowered, group: Group) -> list[str]:
+    """The values that a group of more than one operand reads, but for constants."""
+    names = [name for name in group.layers[0].inputs if name not in lowered.graph.constants]
+    return names if len(names) > 1 else []
 
 
 def _accept_constant_pair(

@@ -1,4 +1,4 @@
-"""Nearest-neighbour Resize, and Concat of channels: bytes copied from place to place."""
+"""Nearest-neighbour Resize, and Concat: bytes copied from place to place."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from intsim.kernels.packed import copy as kernel
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.kernels.resize_nearest import resize_nearest
 from intsim.lowering.lowered import Layer
+from intsim.plan.packed.axes import axis_offsets
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.window import WRONG_SHAPE
 
 Array = np.ndarray[Any, Any]
 
@@ -36,62 +38,69 @@ class PackedResize(PackedOp):
 
 
 class PackedConcat(PackedOp):
-    """Images side by side along their channels."""
+    """Images side by side along their channels, lines or columns."""
 
-    def __init__(self, layer: Layer, sources: Sequence[Image], image: Image) -> None:
+    def __init__(self, layer: Layer, sources: Sequence[Image], image: Image, axis: int) -> None:
+        """axis: of the value without the batch."""
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
-        self._sources = tuple(sources)
+        self._sources, self._axis = tuple(sources), axis
         self.kernel = f"{layer.op}_u8_u8"
-        self.reason = "channels copied side by side"
+        self.reason = "pixels copied side by side"
 
     def parts(self) -> Sequence[PackedOp]:
-        firsts = accumulate((s.channels for s in self._sources), initial=0)
-        return tuple(_Channels(self, name, first) for name, first in zip(self.inputs, firsts, strict=False))
+        firsts = accumulate((s.shape[self._axis] for s in self._sources), initial=0)
+        return tuple(_Part(self, name, self._axis, first) for name, first in zip(self.inputs, firsts, strict=False))
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         raise AssertionError("its parts have rows")
 
 
-class _Channels(PackedOp):
-    """One image of a concatenation, from channel `first` of the output on."""
+class _Part(PackedOp):
+    """One image of a concatenation, from element `first` of the output on."""
 
-    def __init__(self, whole: PackedConcat, name: str, first: int) -> None:
+    def __init__(self, whole: PackedConcat, name: str, axis: int, first: int) -> None:
         self.layers, self.inputs, self.output, self.image = whole.layers, (name,), whole.output, whole.image
-        self._first = first
+        self._axis, self._first = axis, first
         self.kernel, self.reason = whole.kernel, whole.reason
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
-        source, place = places[self.inputs[0]], replace(places[self.output], channel=self._first)
-        return _row(source, place, np.arange(self.image.height), np.arange(self.image.width))
+        source, place = places[self.inputs[0]], places[self.output]
+        place = replace(place, channel=int(axis_offsets(place, self._axis)[self._first]))
+        return _row(source, place, np.arange(source.image.height), np.arange(source.image.width))
 
 
 def _row(source: Place, place: Place, lines: Array, columns: Array) -> Row:
     """Pixels of the source, by its lines and columns, into each line and column of a place."""
-    keep = [
-        np.ascontiguousarray(lines * source.line, np.int64),
-        np.ascontiguousarray(columns * source.image.pixel, np.int64),
-    ]
+    return copied(source, place, lines * source.line, columns * source.image.pixel, source.image.channels)
+
+
+def copied(source: Place, place: Place, lines: Array, columns: Array, channels: int) -> Row:
+    """So many channels of the source's pixels, by the offsets of lines and columns, into a place line by line."""
+    keep = [np.ascontiguousarray(lines, np.int64), np.ascontiguousarray(columns, np.int64)]
     filled = {
         kernel.ROW_OFFSETS: keep[0].ctypes.data,
         kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
-        kernel.BYTES: source.image.channels,
+        kernel.BYTES: channels,
         kernel.OUT_LINE: place.line,
         kernel.OUT_PIXEL: place.image.pixel,
-        kernel.WIDTH: place.image.width,
+        kernel.WIDTH: len(columns),
     }
-    function = kernel.make(kernel.width_for(source.image.channels))
-    return Row(function, place.image.height, filled, {IN: source, OUT: place}, keep)
+    return Row(kernel.make(kernel.width_for(channels)), len(lines), filled, {IN: source, OUT: place}, keep)
 
 
 def accept_concat(layer: Layer, sources: Sequence[Image], image: Image) -> PackedConcat | str:
-    """The packed op of a concatenation of channels; in words why there is none."""
-    if int(layer.parameters["axis"]) % (len(image.shape) + 1) != 1:
-        return "it concatenates along another axis than the channels"
-    if not all(s.canonical for s in (*sources, image)):
+    """The packed op of a concatenation within images; in words why there is none."""
+    axis = int(layer.parameters["axis"]) % (len(image.shape) + 1) - 1
+    if axis < 0:
+        return "it concatenates images"
+    if not all(s.canonical or s.is_matrix for s in (*sources, image)) or len({s.rows for s in (*sources, image)}) > 1:
         return "its input is another shape of an image"
-    if any((s.height, s.width, s.offset) != (image.height, image.width, image.offset) for s in sources):
+    if any(s.offset != image.offset for s in sources):
         return "its formats differ"
-    return PackedConcat(layer, sources, image)
+    lengths = [s.shape[axis] for s in sources]
+    if any((*s.shape[:axis], sum(lengths), *s.shape[axis + 1 :]) != image.shape for s in sources):
+        return WRONG_SHAPE
+    return PackedConcat(layer, sources, image, axis)
 
 
 def accept_resize(layer: Layer, source: Image, image: Image) -> PackedResize | str:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import copy, transpose
+from intsim.kernels.packed import transpose
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
+from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes
+from intsim.plan.packed.copy import copied
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row
 
@@ -34,44 +36,8 @@ class PackedTranspose(PackedOp):
         source, place = places[self.inputs[0]], places[self.output]
         offsets = [axis_offsets(source, axis) for axis in (self._line, self._column, self._channel)]
         if not self._moved:
-            return _copied(source, place, offsets[0], offsets[1])
+            return copied(source, place, offsets[0], offsets[1], self.image.channels)
         return _turned(source, place, offsets, self._line == memory_axes(source.image)[2])
-
-
-def memory_axes(image: Image) -> tuple[int | None, int | None, int]:
-    """The axes of a value that are its lines, columns and channels in memory, None for lines and columns of one."""
-    rank = len(image.shape)
-    if image.rows:
-        return (0 if rank == 3 else None), rank - 2, rank - 1
-    return (1 if rank == 3 else None), (rank - 1 if rank > 1 else None), 0
-
-
-def axis_offsets(place: Place, axis: int | None) -> Array:
-    """Bytes from the first element to each along an axis of a value, int64[length]; of no axis: int64[1]."""
-    image = place.image
-    if axis is None:
-        return np.zeros(1, np.int64)
-    line, _, channel = memory_axes(image)
-    if axis == channel:
-        return np.arange(image.channels, dtype=np.int64)
-    if axis == line:
-        return np.arange(image.height, dtype=np.int64) * place.line
-    y, x = np.divmod(np.arange(image.shape[axis], dtype=np.int64), image.width)
-    return y * place.line + x * image.pixel
-
-
-def _copied(source: Place, place: Place, lines: Array, columns: Array) -> Row:
-    """The channels stay."""
-    filled = {
-        copy.ROW_OFFSETS: lines.ctypes.data,
-        copy.COLUMN_OFFSETS: columns.ctypes.data,
-        copy.BYTES: source.image.channels,
-        copy.OUT_LINE: place.line,
-        copy.OUT_PIXEL: place.image.pixel,
-        copy.WIDTH: place.image.width,
-    }
-    function = copy.make(copy.width_for(source.image.channels))
-    return Row(function, place.image.height, filled, {IN: source, OUT: place}, [lines, columns])
 
 
 def _turned(source: Place, place: Place, offsets: list[Array], lines: bool) -> Row:
@@ -97,8 +63,7 @@ def accept_transpose(layer: Layer, source: Image, image: Image) -> PackedTranspo
     own = tuple(axis - 1 for axis in perm[1:])
     if perm[:1] != (0,):
         return "it moves elements between images"
-    flat = len(source.shape) == 2 and not source.rows and source.channels == source.shape[0]
-    if not (source.canonical or source.is_matrix or flat):
+    if not has_axes(source):
         return "its input is another shape of an image"
     if (source.offset, source.zero) != (image.offset, image.zero):
         return "its formats differ"

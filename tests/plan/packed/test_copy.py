@@ -1,4 +1,4 @@
-"""Concat of channels and nearest-neighbour Resize, as the engine runs them."""
+"""Concat and nearest-neighbour Resize, as the engine runs them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from intsim.plan import make_plan
 from tests.kernels.packed.run import needs_instructions
 from tests.plan.packed.chains import Network
 from tests.plan.packed.paths import agree, agree_all_packed
+from tests.plan.packed.test_matmul import constant_product
 
 pytestmark = needs_instructions
 
@@ -29,13 +30,35 @@ def test_concat(channels: tuple[int, ...]) -> None:
     agree_all_packed(net.lowered(), net.given, threads=2)
 
 
-def test_other_axes_have_no_packed_form() -> None:
+@pytest.mark.parametrize("axis", [2, 3])
+def test_concat_of_lines_and_columns(axis: int) -> None:
+    """Of images of different lengths, between what is padded."""
     net = Network()
     net.input("x", (20, 3, 5), U8)
     net.layer("y", "max_pool", "x", U8, kernel=(2, 2), strides=(1, 1), pads=(0, 0, 1, 1), dilations=(1, 1))
-    net.layer("z", "concat", "x y", U8, axis=2)
+    net.layer("short", "slice", "x", U8, starts=(1,), ends=(3,), axes=(axis,), steps=(1,))
+    net.layer("z", "concat", "x short y", U8, axis=axis)
+    net.conv("end", "z", 5, U8, pads=(0, 2, 2, 0), x_zero=113)
+    agree_all_packed(net.lowered(), net.given)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_concat_of_matrices(axis: int) -> None:
+    net = Network()
+    net.input("x", (3, 5, 20), U8)
+    constant_product(net, "a", "x", 20, 113, U8)
+    net.layer("z", "concat", "a x a", U8, axis=axis)
+    constant_product(net, "y", "z", 7, 113, U8)
+    agree_all_packed(net.lowered(), net.given)
+
+
+def test_concat_of_batches() -> None:
+    net = Network()
+    net.input("x", (20, 3, 5), U8)
+    net.layer("y", "clip", "x", U8, low=3, high=250)
+    net.layer("z", "concat", "x y", U8, axis=0)
     for choices in agree(make_plan(net.lowered()), net.given).values():
-        assert choices[-1].refused == "it concatenates along another axis than the channels"
+        assert choices[-1].refused == "it concatenates images"
 
 
 @pytest.mark.parametrize("channels", [3, 20])

@@ -97,6 +97,18 @@ def test_repeated_channels_have_no_packed_form() -> None:
         assert choices[0].refused == "one operand is broadcast over the other"
 
 
+def test_batches_of_different_lengths() -> None:
+    """One image for all of them."""
+    op, parameters = OPS["add half_up"]
+    net = Network()
+    net.input("a", (20, 3, 5), A)
+    net.input("b", (20, 3, 5), B)
+    net.layer("y", op, "a b", Y, **parameters, **ZEROS, **form(Y))
+    net.inputs["b"] = (1, 20, 3, 5), B
+    for choice in make_plan(net.lowered()).choices_on(ISAS[0]):
+        assert choice.refused == "its operands have batches of different lengths"
+
+
 def with_constant(net: Network, constant: Array, first: bool) -> Lowered:
     """The network, whose value `b` is that constant, which its last layer reads first or second."""
     name, op, _, shape, format, parameters = net.layers[-1]

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined"
 """Transposes within an image, as the engine runs them: of matrices, of images, and from one kind to the other."""
 
 from __future__ import annotations
