@@ -73,7 +73,7 @@ class Image:
     @property
     def is_matrix(self) -> bool:
         """Whether it is a matrix, or a stack of them, [height, width, channels] with the axes of its value."""
-        return self.rows and self._has_own_axes
+        return self.rows and len(self.shape) > 1 and self._has_own_axes
 
     @property
     def _has_own_axes(self) -> bool:

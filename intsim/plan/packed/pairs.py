@@ -128,7 +128,8 @@ def _repeats(operand: Image, image: Image) -> bool:
     if operand.geometry == image.geometry:
         return True
     return (
-        len(operand.shape) == len(image.shape)
+        (operand.canonical or operand.is_matrix)
+        and len(operand.shape) == len(image.shape)
         and (operand.channels, operand.rows) == (image.channels, image.rows)
         and operand.height in (1, image.height)
         and operand.width in (1, image.width)

@@ -9,6 +9,7 @@ from intsim.plan import make_plan
 from tests.kernels.packed.run import needs_instructions
 from tests.plan.packed.chains import Network
 from tests.plan.packed.paths import agree, agree_all_packed
+from tests.plan.packed.test_matmul import constant_product
 
 pytestmark = needs_instructions
 
@@ -56,6 +57,24 @@ def test_images_and_signals() -> None:
     net.layer("again", "unsqueeze", "clipped", S8, axes=(2,))
     net.layer("y", "mul", "pooled again", S8, shift=6, rounding="half_up", bits=8, signed=True)
     agree_all_packed(net.lowered(), net.given)
+
+
+@pytest.mark.parametrize("width", [16, 7])
+def test_matrices(width: int) -> None:
+    """Rows are split and joined, where that moves no byte; a vector of them, cut and multiplied."""
+    net = Network()
+    net.input("x", (5, 2 * width), S8)
+    constant_product(net, "a", "x", 2 * width, 0, S8)
+    net.layer("split", "reshape", "a", S8, shape=(0, 5, 2, width))
+    constant_product(net, "b", "split", width, 0, S8)
+    net.layer("joined", "reshape", "b", S8, shape=(0, 10, width))
+    net.layer("flat", "reshape", "joined", S8, shape=(0, -1))
+    net.layer("part", "slice", "flat", S8, starts=(3,), ends=(9,), axes=(1,), steps=(1,))
+    constant_product(net, "c", "flat", 6, 0, S8)
+    net.layer("sum", "add", "c part", S8, a_shift=0, b_shift=0, shift=0, rounding="half_up", bits=8, signed=True)
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        refused = {choice.layer.name for choice in choices if choice.refused}
+        assert refused == {"part"} | ({"b#accumulator", "b"} if width % 16 else set())
 
 
 def test_images_of_another_order() -> None:

@@ -97,6 +97,19 @@ def test_repeated_channels_have_no_packed_form() -> None:
         assert choices[0].refused == "one operand is broadcast over the other"
 
 
+def test_a_vector_in_another_shape_is_not_repeated() -> None:
+    """Its channels are the columns of the result."""
+    op, parameters = OPS["add half_up"]
+    net = Network()
+    net.input("b", (20, 1), B)
+    net.input("x", (20,), A)
+    net.layer("c", "clip", "x", A, low=-120, high=120)
+    net.layer("a", "reshape", "c", A, shape=(0, 1, 20))
+    net.layer("y", op, "a b", Y, **parameters, **ZEROS, **form(Y))
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        assert choices[-1].refused == "one operand is broadcast over the other"
+
+
 def test_batches_of_different_lengths() -> None:
     """One image for all of them."""
     op, parameters = OPS["add half_up"]
