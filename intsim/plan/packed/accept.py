@@ -10,10 +10,11 @@ from intsim.plan.packed.alias import OPS as ALIASES
 from intsim.plan.packed.alias import accept_alias
 from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
 from intsim.plan.packed.average_pool import accept_average_pool
+from intsim.plan.packed.clip import accept_clip
 from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.copy import accept_concat, accept_resize
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import FEW, Image, image_of
+from intsim.plan.packed.image import BYTE, FEW, WORD, Image, image_of
 from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.pairs import OPS as PAIRS
@@ -37,6 +38,8 @@ def accept(
     if isinstance(image, str):
         return f"its output: {image}"
     if head.op in ("quantize", "quantize_float32"):
+        if image.size != BYTE:
+            return f"{head.op} has no packed form of 16-bit codes"
         return accept_quantize(head, as_input(image)) if len(group.layers) == 1 else "it is clamped"
     sources: list[Image] = []
     for name in head.inputs:
@@ -49,18 +52,29 @@ def accept(
     return _accept(group, sources, image, bounds, isa)
 
 
+OF_WORDS = frozenset({"add", "sub", "max_pool", "clip", "concat", "resize_nearest", *ALIASES})
+"""Ops beside convolutions and matrix products that have a packed form of 16-bit codes."""
+
+
 def _accept(
     group: Group, sources: Sequence[Image], image: Image, bounds: Mapping[str, Bounds], isa: str
 ) -> PackedOp | str:
     head = group.layers[0]
     if head.op in ("conv", "matmul"):
         return accept_mac(group, sources[0], image, bounds[head.name], isa)
+    sizes = {source.size for source in (*sources, image)}
+    if len(sizes) > 1:
+        return "its operands and its result have codes of 8 and of 16 bits"
+    if sizes == {WORD} and head.op not in OF_WORDS:
+        return f"{head.op} has no packed form of 16-bit codes"
     if head.op in AVERAGE_POOLS:
         return accept_average_pool(group, sources[0], image, isa)
     if head.op == "max_pool":
         return accept_max_pool(head, sources[0], image, isa)
-    if head.op in ("table", "clip") and len(group.layers) == 1:
+    if head.op == "table" and len(group.layers) == 1:
         return accept_table(group, sources[0], image)
+    if head.op == "clip" and len(group.layers) == 1:
+        return accept_clip(head, sources[0], image)
     if head.op == "concat" and len(group.layers) == 1:
         return accept_concat(head, sources, image)
     if head.op == "resize_nearest" and len(group.layers) == 1:

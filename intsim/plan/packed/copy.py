@@ -28,7 +28,7 @@ class PackedResize(PackedOp):
         """lines, columns: the index in the input of each output line and column."""
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs[:1], layer.outputs[0], image
         self._lines, self._columns = lines, columns
-        self.kernel = f"{layer.op}_u8_u8"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "pixels copied whole"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -41,7 +41,7 @@ class PackedConcat(PackedOp):
     def __init__(self, layer: Layer, sources: Sequence[Image], image: Image) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
         self._sources = tuple(sources)
-        self.kernel = f"{layer.op}_u8_u8"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "channels copied side by side"
 
     def parts(self) -> Sequence[PackedOp]:
@@ -61,7 +61,8 @@ class _Channels(PackedOp):
         self.kernel, self.reason = whole.kernel, whole.reason
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
-        source, place = places[self.inputs[0]], replace(places[self.output], channel=self._first)
+        source = places[self.inputs[0]]
+        place = replace(places[self.output], channel=self._first * self.image.size)
         return _row(source, place, np.arange(self.image.height), np.arange(self.image.width))
 
 
@@ -74,12 +75,12 @@ def _row(source: Place, place: Place, lines: Array, columns: Array) -> Row:
     filled = {
         kernel.ROW_OFFSETS: keep[0].ctypes.data,
         kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
-        kernel.BYTES: source.image.channels,
+        kernel.BYTES: source.image.channels * source.image.size,
         kernel.OUT_LINE: place.line,
         kernel.OUT_PIXEL: place.image.pixel,
         kernel.WIDTH: place.image.width,
     }
-    function = kernel.make(kernel.width_for(source.image.channels))
+    function = kernel.make(kernel.width_for(source.image.channels * source.image.size))
     return Row(function, place.image.height, filled, {IN: source, OUT: place}, keep)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from intsim.kernels.fma import fma
 from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
+from intsim.kernels.packed.epilogues import WORDS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS as LANES
 from intsim.kernels.packed.requantizers import Requantized, format_limits
@@ -19,7 +20,7 @@ from intsim.kernels.packed.requantizers import requantize as shifted
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.kernels.rounding import shift_terms
 from intsim.plan.packed.fuse import Group, float_ends
-from intsim.plan.packed.image import Image
+from intsim.plan.packed.image import BYTE, WORD, Image
 from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned, float_bits
 
 Array = np.ndarray[Any, Any]
@@ -45,14 +46,15 @@ class PackedPair(PackedOp):
     def __init__(self, group: Group, image: Image, pair: Pair, isa: str) -> None:
         self.layers = group.layers
         self.inputs, self.output, self.image = group.layers[0].inputs, group.output, image
-        self._pair, self._isa = pair, isa
-        self.kernel = f"{group.layers[0].op}_u8_u8__{pair.kind}_{isa}"
-        self.reason = "bytes of both operands side by side"
+        self._pair, self._form = pair, isa if image.size == BYTE else "avx2_i16"
+        self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}__{pair.kind}_{LANES[ISAS[self._form]].name}"
+        self.reason = "codes of both operands side by side"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         first, second, place = (places[name] for name in (*self.inputs, self.output))
         image = self.image
-        run, lines, vectors = image.width * image.pixel, image.height, VECTORS
+        channels = image.pixel // image.size
+        run, lines, vectors = image.width * channels, image.height, VECTORS
         pixel = (second.image.height, second.image.width) != (image.height, image.width)
         if not (pixel or any(p.padding.any for p in (first, second, place))):
             run, lines = run * lines, 1
@@ -65,11 +67,11 @@ class PackedPair(PackedOp):
             pairs.RUN: run,
         }
         if pixel:
-            vectors = VECTORS if image.pixel % (VECTORS * LANES[ISAS[self._isa]].lanes) == 0 else 1
+            vectors = VECTORS if channels % (VECTORS * LANES[ISAS[self._form]].lanes) == 0 else 1
             columns |= {
                 pairs.LINE2: 0,
                 pairs.RUNS: image.width,
-                pairs.RUN: image.pixel,
+                pairs.RUN: channels,
                 pairs.STEP: image.pixel,
                 pairs.STEP2: 0,
                 pairs.OUT_STEP: image.pixel,
@@ -78,10 +80,10 @@ class PackedPair(PackedOp):
         if self.counting:
             size = columns[pairs.RUNS] * columns[pairs.RUN]
             mask = aligned(size + LINE)
-            mask[:size] = np.tile(np.arange(image.pixel) < image.channels, size // image.pixel) * np.uint8(255)
+            mask[:size] = np.tile(np.arange(channels) < image.channels, size // channels) * np.uint8(255)
             columns[pairs.MASK] = mask.ctypes.data
             keep.append(mask)
-        function = self._pair.make(ISAS[self._isa], int(self.counting), vectors)
+        function = self._pair.make(ISAS[self._form], int(self.counting), vectors)
         return Row(function, lines, columns, {IN: first, IN2: second, OUT: place, **self.counts()}, keep)
 
 
@@ -115,14 +117,14 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     columns = _ends(requantized, whole, image)
     for number, vector in enumerate(requantized.vectors):
         columns[pairs.SCALARS + number] = int(vector[0])
-    epilogue = EPILOGUES[requantized.epilogue]
+    epilogue = EPILOGUES[requantized.epilogue + WORDS * (image.size == WORD)]
     if op == "mul":
         if not mul.fits(always, negative, odd):
             return "its products and their rounding need more than 32 bits"
         columns |= {pairs.ZERO_A: zeros[0], pairs.ZERO_B: zeros[1], pairs.START: always}
         return Pair(partial(mul.make, epilogue), columns, requantized.epilogue)
     shifts, subtract = (int(p["a_shift"]) + left, int(p["b_shift"]) + left), op == "sub"
-    if not add.fits(shifts, zeros, subtract, always, negative, odd):
+    if not add.fits(shifts, zeros, subtract, always, negative, odd, image.ends):
         return "its sums and their rounding need more than 32 bits"
     columns |= {
         pairs.FACTOR_A: shifts[0],

@@ -29,10 +29,10 @@ class Enter(PackedOp):
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         place = places[self.output]
         return Row(
-            transfer.make_enter(),
+            transfer.make_enter(self.image.size),
             self.image.height,
             {**_shape(self.image, place), OFFSET: self.image.offset},
-            {IN: External(self.output, self.image.elements), OUT: place},
+            {IN: External(self.output, self.image.elements * self.image.size), OUT: place},
         )
 
 
@@ -48,12 +48,11 @@ class Leave(PackedOp):
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         (name,) = self.inputs
         place = places[name]
-        stride = self.image.elements * (4 if self.image.wide else 1)
         return Row(
-            transfer.make_leave(int(self.image.wide)),
+            transfer.make_leave(self.image.size),
             self.image.height,
             {**_shape(self.image, place), OFFSET: self.image.offset},
-            {IN: place, OUT: External(name, stride)},
+            {IN: place, OUT: External(name, self.image.elements * self.image.size)},
         )
 
 
