@@ -14,7 +14,7 @@ from intsim.plan.packed.clip import accept_clip
 from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.copy import accept_concat, accept_resize
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import BYTE, FEW, WORD, Image, image_of
+from intsim.plan.packed.image import FEW, WORD, Image, image_of
 from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.pairs import OPS as PAIRS
@@ -38,8 +38,6 @@ def accept(
     if isinstance(image, str):
         return f"its output: {image}"
     if head.op in ("quantize", "quantize_float32"):
-        if image.size != BYTE:
-            return f"{head.op} has no packed form of 16-bit codes"
         return accept_quantize(head, as_input(image)) if len(group.layers) == 1 else "it is clamped"
     sources: list[Image] = []
     for name in head.inputs:
@@ -52,7 +50,7 @@ def accept(
     return _accept(group, sources, image, bounds, isa)
 
 
-OF_WORDS = frozenset({"add", "sub", "max_pool", "clip", "concat", "resize_nearest", *ALIASES})
+OF_WORDS = frozenset({"add", "sub", "max_pool", "clip", "concat", "resize_nearest", *AVERAGE_POOLS, *ALIASES})
 """Ops beside convolutions and matrix products that have a packed form of 16-bit codes."""
 
 

@@ -64,7 +64,7 @@ class PackedQuantize(PackedOp):
     def __init__(self, layer: Layer, image: Image, rounding: str, scale: np.float32, most: float) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), (), layer.outputs[0], image
         self._rounding, self._scale, self._most = rounding, scale, most
-        self.kernel = f"{layer.op}_f32_u8__{rounding}"
+        self.kernel = f"{layer.op}_f32_{image.kind}__{rounding}"
         self.reason = "reals of the input"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -76,7 +76,7 @@ class PackedQuantize(PackedOp):
         pixel = 4 * image.height * image.width
         few, rounding = image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding]
         return Row(
-            quantize.make(few, rounding, int(reciprocal), int(self.counting)),
+            quantize.make(few, rounding, int(reciprocal), int(self.counting), image.size),
             image.height,
             {
                 LOW: float_bits(low - zero),
