@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
@@ -180,3 +183,20 @@ def dot(b: Builder, vectors: Vectors, acc: Value, codes: tuple[Value, ...], weig
     for pair, weight in zip(codes, weights, strict=True):
         acc = b.add(acc, call(b, "llvm.x86.avx2.pmadd.wd", acc.type, pair, weight))
     return acc
+
+
+def add_parts(b: Builder, sums: Sequence[Value]) -> Value:
+    """i64 lanes: the sums i32 of each part of the weights, put together."""
+    wide = vector(I64, sums[0].type.count)
+    total = b.sext(sums[0], wide)
+    for part, own in enumerate(sums[1:], 1):
+        total = b.add(total, b.shl(b.sext(own, wide), const(part * PART_BITS, wide)))
+    return total
+
+
+def divided(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """The parts of weights of 16 bits: low + 2**PART_BITS * high, low of PART_BITS bits, signed."""
+    wide = weights.astype(np.int32)
+    half = 1 << (PART_BITS - 1)
+    low = ((wide + half) & (2 * half - 1)) - half
+    return low.astype(np.int16), ((wide - low) >> PART_BITS).astype(np.int16)

@@ -12,12 +12,12 @@ from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, add_counts, loa
 from intsim.kernels.packed.ir import (
     I32,
     I64,
-    PART_BITS,
     STEP,
     VECTORS,
     Builder,
     Value,
     Vectors,
+    add_parts,
     const,
     dot,
     load,
@@ -165,10 +165,8 @@ def _with_tap(b: Builder, v: Vectors, width: int, totals: Sequence[Value], sums:
     result = []
     for cell, total in enumerate(totals):
         pixel, column = divmod(cell, width)
-        for part in range(v.parts):
-            own = b.sext(sums[(pixel * v.parts + part) * width + column], total.type)
-            total = b.add(total, b.shl(own, const(part * PART_BITS, total.type)))
-        result.append(total)
+        parts = [sums[(pixel * v.parts + part) * width + column] for part in range(v.parts)]
+        result.append(b.add(total, add_parts(b, parts)))
     return result
 
 

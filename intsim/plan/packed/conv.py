@@ -11,12 +11,12 @@ import numpy as np
 from intsim.kernels.packed import conv as kernel
 from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
-from intsim.kernels.packed.ir import PART_BITS, STEP, VECTORS
+from intsim.kernels.packed.ir import STEP, VECTORS, divided
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
-from intsim.plan.packed.depthwise import PackedDepthwise
+from intsim.plan.packed.depthwise import LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
@@ -281,19 +281,11 @@ def accept_mac(
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1, dtype=np.int64)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
-    if is_depthwise(weights, groups) and not source.few and form == isa and not wide and image.size != WORD:
-        return PackedDepthwise(group, image, weights[:, 0], start, requantized, geometry, isa)
+    if is_depthwise(weights, groups) and not source.few and (not long or weights[0].size <= LONGEST_KERNEL):
+        return PackedDepthwise(group, source, image, weights[:, 0], start, requantized, geometry, form)
     if not source.few and merged(groups, outputs, weights.shape[1], source.channels) > WASTE:
         return f"its {groups} groups have too few channels"
     return PackedConv(group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, form)
-
-
-def divided(weights: Array) -> tuple[Array, Array]:
-    """The parts of i16 weights, both i16: low + 2**PART_BITS * high, low of PART_BITS bits, signed."""
-    wide = weights.astype(np.int32)
-    half = 1 << (PART_BITS - 1)
-    low = ((wide + half) & (2 * half - 1)) - half
-    return low.astype(np.int16), ((wide - low) >> PART_BITS).astype(np.int16)
 
 
 def _matrix(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry, int] | str:

@@ -16,7 +16,8 @@ from intsim.plan import make_plan
 from intsim.plan.packed.conv import PackedConv
 from intsim.plan.packed.schedule import choose_ops
 from tests.kernels.packed.run import ISAS, needs_instructions
-from tests.plan.packed.chains import chain, codes
+from tests.networks import conv_parameters
+from tests.plan.packed.chains import Network, chain, codes, form
 from tests.plan.packed.paths import agree
 
 pytestmark = needs_instructions
@@ -299,3 +300,28 @@ def test_long_sums_that_are_wanted_run_in_portable_loops() -> None:
     for isa in ISAS:
         (_, op), _ = choose_ops(lowered, lowered.layers, plan.bounds, isa, {"y#accumulator"})
         assert op == "raw sums have at most 32 bits"
+
+
+@pytest.mark.parametrize("x", [*WORDS[1:], X_FORMATS[1]])
+@pytest.mark.parametrize("w_bits", [8, 16])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [((3, 3), 1, 1), ((3, 3), 2, 1), ((5, 4), 1, 1), ((2, 3), 1, 2)]
+)
+def test_wide_depthwise(x: Format, w_bits: int, kernel: tuple[int, int], stride: int, dilation: int) -> None:
+    """All taps of kernels of an odd and an even number; with 16 bits of both, sums of more than 32."""
+    random = np.random.default_rng(0)
+    y, end = WORDS[1], 1 << (w_bits - 1)
+    w = random.integers(-end, end, (40, 1, *kernel)).astype(np.int16)
+    w[0], w[1] = -end, end - 1
+    own = {"strides": (stride,) * 2, "dilations": (dilation,) * 2, "pads": (2, 1, 3, 3), "groups": 40}
+    net = Network(images=2)
+    net.input("x", (40, 17, 19), x)
+    bias = random.integers(-1000, 1000, 40)
+    given = {"w": w, "x_zero": x.zero_point[0], "bias": bias, "accumulator_bits": 60, **own}
+    net.layer("y#accumulator", "conv", "x", BITS_64, **conv_parameters(**given))
+    shift = int(np.abs(net.values["y#accumulator"]).max()).bit_length() - 15
+    net.layer("y", "requantize", "y#accumulator", y, shift=max(shift, 0), rounding="half_up", axis=1, **form(y))
+    for choices in agree(make_plan(net.lowered()), net.given, threads=2).values():
+        assert all("depthwise" in choice.kernel for choice in choices)
+        if x.bits != 12:
+            assert ("int64" in choices[0].kernel) == (w_bits == 16 and x.bits == 16)
