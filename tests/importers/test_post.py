@@ -103,7 +103,9 @@ def test_such_a_layer_computes_the_real_one_rounded(rule: str, reader: str, alph
     assert loaded.lowered.layers[1].op == ("post_conv" if reader == "Conv" else "post_matmul")
     ours, spec = (loaded.run(x, engine=engine).outputs["y"].codes for engine in ("kernels", "spec"))
     np.testing.assert_array_equal(ours, spec)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()  # a fused 8-bit kernel may saturate sums in 16 bits
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     theirs = session.run(None, {"x": x})[0] / 2
     assert np.abs(ours - theirs).max() <= 1
     assert (ours == theirs).mean() > 0.9

@@ -150,6 +150,7 @@ def test_gemm_without_output_scale_is_real() -> None:
     assert graph.nodes[-1].inputs == ("x_q", "w")
 
 
+@pytest.mark.onnxruntime
 def test_an_input_of_the_graph_takes_the_format_of_its_reader() -> None:
     w = ModelWriter()
     c = Codes(w)

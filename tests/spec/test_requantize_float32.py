@@ -68,6 +68,7 @@ def test_mutants_are_caught() -> None:
     assert mismatches(zero_point_first, 2.0**-5) > 0
 
 
+@pytest.mark.onnxruntime
 def test_as_onnx_runtimes_qlinear_conv() -> None:
     """One 1x1 convolution whose sums are the accumulators: per channel multipliers, u8 and s8."""
     pytest.importorskip("onnxruntime")

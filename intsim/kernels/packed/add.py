@@ -13,7 +13,7 @@ ADD, SUB = NUMBERS["add"], NUMBERS["sub"]
 def make(subtract: int, epilogue: int, isa: int, count: int, vectors: int) -> Any:
     """The cfunc of add, or of sub: the walk, its units and its columns are those of `pairs.make`.
 
-    stored = epilogue((a << FACTOR_A) ± (b << FACTOR_B) + START) on stored bytes a and b; START: see `start`. The
+    stored = epilogue((a << FACTOR_A) ± (b << FACTOR_B) + START) on stored codes a and b; START: see `start`. The
     epilogue is `shift` or `ties`, its vectors in the columns from SCALARS on. LOW, HIGH, OFFSET as everywhere: codes
     less the zero point; LOW and HIGH may be narrower than the format, which fuses a Relu or a Clip.
     """
@@ -26,17 +26,24 @@ def start(shifts: tuple[int, int], zeros: tuple[int, int], subtract: bool, alway
 
 
 def fits(
-    shifts: tuple[int, int], zeros: tuple[int, int], subtract: bool, always: int, negative: int = 0, odd: int = 0
+    shifts: tuple[int, int],
+    zeros: tuple[int, int],
+    subtract: bool,
+    always: int,
+    negative: int = 0,
+    odd: int = 0,
+    ends: tuple[int, int] = (0, 255),
 ) -> bool:
-    """Whether i32 holds each sum of two stored bytes with its rounding terms, so that `make` is exact.
+    """Whether i32 holds each sum of two stored codes with its rounding terms, so that `make` is exact.
 
-    shifts: 0 or more, of the operands; zeros: their stored zero points; always, negative, odd: the rounding terms.
+    shifts: 0 or more, of the operands; zeros: their stored zero points; always, negative, odd: the rounding terms;
+    ends: the least and the greatest code that can be stored.
     """
     if max(shifts) > 31:
         return False
     constant = start(shifts, zeros, subtract, always)
-    other = (255 << shifts[1]) * (-1 if subtract else 1)
-    low, high = constant + min(other, 0), constant + (255 << shifts[0]) + max(other, 0)
+    others = [(end << shifts[1]) * (-1 if subtract else 1) for end in ends]
+    low, high = constant + (ends[0] << shifts[0]) + min(others), constant + (ends[1] << shifts[0]) + max(others)
     # with the terms and without any of them: what is in between is computed modulo 2**32
     terms = [0, -always, negative, odd, negative + odd]
     return low + min(terms) >= -(1 << 31) and high + max(terms) < 1 << 31

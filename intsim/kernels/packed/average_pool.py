@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,21 @@ from numba.extending import intrinsic
 
 from intsim.kernels._jit import op
 from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, add_counts, load_scalars
-from intsim.kernels.packed.ir import F32, I8, I32, I64, VECTORS, Builder, Value, Vectors, const, load, splat, vector
+from intsim.kernels.packed.ir import (
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    VECTORS,
+    Builder,
+    Value,
+    Vectors,
+    const,
+    load,
+    splat,
+    vector,
+)
 from intsim.kernels.packed.loops import loop
 from intsim.kernels.packed.rows import COUNTS, FREE, IN, OUT
 from intsim.kernels.packed.stores import count_clipped, store_results
@@ -22,9 +36,9 @@ ROW_FIRST, ROW_TAPS, COLUMN_FIRST, COLUMN_TAPS, TAP_LINE, TAP_PIXEL = range(FREE
 """int64[HEIGHT] and int64[WIDTH]: bytes from IN to the first tap inside the image on each axis, and how many taps are
 inside (`windows.taps_inside`); bytes from tap to tap on each axis."""
 
-OUT_LINE, OUT_PIXEL, WIDTH, BYTES, BLOCKS, WORDS, CLASSES, MASK = range(FREE + 6, FREE + 14)
-"""Bytes of an output line and pixel; output columns; bytes of a pixel's channels in the input, a multiple of 4; blocks
-of a pixel; the constants of the mean, int64[classes, n]; int64[HEIGHT, WIDTH], bytes from WORDS to those of each output
+OUT_LINE, OUT_PIXEL, WIDTH, CHANNELS, BLOCKS, WORDS, CLASSES, MASK = range(FREE + 6, FREE + 14)
+"""Bytes of an output line and pixel; output columns; a pixel's channels, rounded up to a multiple of 4; blocks of a
+pixel; the constants of the mean, int64[classes, n]; int64[HEIGHT, WIDTH], bytes from WORDS to those of each output
 pixel, or 0 where all are the same; where clipped results are counted, 255 for each channel, then 0 up to a whole block
 and 64 more."""
 
@@ -35,7 +49,7 @@ Words = Callable[[int, Any], Value]
 class Mean:
     """What becomes of the sum of a window. Where real: of float32 terms, and emit gives a float32 code.
 
-    term(b, code, words): what is added up for a stored byte, zero-extended to i32. emit(b, total, words): the result
+    term(b, code, words): what is added up for a stored code, extended to i32. emit(b, total, words): the result
     less its zero, i32 or float32. words(i, type): the i-th constant of the pixel, in every lane.
     """
 
@@ -101,7 +115,8 @@ def make(mean: int, vectors: int, isa: int, count: int) -> Any:
     counts that are powers of two (`shift`, `ties`), constants: the start value -count * stored zero + rounding term,
     then the epilogue's. A window is the taps inside the image, so padding adds nothing. TOTAL is HEIGHT * BLOCKS, all
     blocks of a line, then the next line. A global mean is one window: HEIGHT and WIDTH are 1.
-    vectors: 4, or 1 where pixels have fewer bytes than 4 * lanes; BLOCKS = ceil(BYTES / (vectors * lanes)).
+    vectors: 4, or 1 where pixels have fewer channels than 4 * lanes; BLOCKS = ceil(CHANNELS / (vectors * lanes)).
+    isa: a number of VECTORS; codes are u8, or i16 where it takes those.
     """
 
     def average_pool(row: Any, start: Any, stop: Any) -> Any:
@@ -112,9 +127,12 @@ def make(mean: int, vectors: int, isa: int, count: int) -> Any:
     return op(average_pool)
 
 
-def quotient(inside: int, divisor: int, shift: int, rounding: str, stored_zero: int) -> list[int] | None:
+def quotient(
+    inside: int, divisor: int, shift: int, rounding: str, stored_zero: int, ends: tuple[int, int] = (0, 255)
+) -> list[int] | None:
     """The constants of round(sum of x - zero over `inside` elements / (divisor * 2**shift)); None if i32 is too small.
 
+    ends: the least and the greatest code that can be stored.
     floor((2 * sum + term) / (2 * divisor)), term by the rule: d or d - 1 for a tie that goes up or down, another one
     for negative sums where the rule looks at the sign; half_even goes up and takes one off where the quotient was a
     tie and came out odd. The division is a multiplication by a reciprocal: for u < 2**31, l = ceil(log2 D) and
@@ -134,7 +152,8 @@ def quotient(inside: int, divisor: int, shift: int, rounding: str, stored_zero: 
         "toward_zero": (0, whole - 1),
         "away_from_zero": (whole - 1, 1 - whole),
     }[rounding]
-    low, high = -inside * stored_zero, inside * (255 - stored_zero)
+    start = -inside * stored_zero
+    low, high = (start + inside * end for end in ends)
     least = (low << up) + always + min(negative, 0)
     back = max(-(least // whole), 0)
     back += back % 2
@@ -144,7 +163,7 @@ def quotient(inside: int, divisor: int, shift: int, rounding: str, stored_zero: 
     bits = (whole - 1).bit_length()
     multiplier = (1 << (31 + bits)) // whole + 1
     even = int(rounding == "half_even")
-    return [low, up, always + back * whole, negative, whole, even, back, multiplier, 31 + bits]
+    return [start, up, always + back * whole, negative, whole, even, back, multiplier, 31 + bits]
 
 
 def float32_words(stored_zero: int, x_scale: np.float32, count: int, scale: np.float32, zero_point: int) -> list[int]:
@@ -195,20 +214,23 @@ def _emit(
     def entry(table: Value, index: Value) -> Value:
         return load(b, table, I64, b.mul(index, const(8)))
 
+    last = replace(last, size=v.size)
+    stored, extended = (vector(I8, v.lanes), b.zext) if v.size == 1 else (vector(I16, v.lanes), b.sext)
     scalars = load_scalars(b, last, row, v.lanes, count)
     blocks, across = column(BLOCKS), column(WIDTH)
     y = b.sdiv(unit, blocks)
     first = b.mul(b.sub(unit, b.mul(y, blocks)), const(width))
-    source = b.add(b.add(column(IN), entry(column(ROW_FIRST), y)), first)
-    out = b.add(b.add(column(OUT), b.mul(y, column(OUT_LINE))), first)
+    first_byte = b.mul(first, const(v.size))
+    origin = b.add(b.add(column(IN), entry(column(ROW_FIRST), y)), first_byte)
+    out = b.add(b.add(column(OUT), b.mul(y, column(OUT_LINE))), first_byte)
     down, x_first, x_taps = entry(column(ROW_TAPS), y), column(COLUMN_FIRST), column(COLUMN_TAPS)
     tap_line, tap_pixel, out_pixel, table = (column(n) for n in (TAP_LINE, TAP_PIXEL, OUT_PIXEL, WORDS))
     classes = b.add(column(CLASSES), b.mul(b.mul(y, across), const(8)))
     varied = b.icmp_signed("!=", column(CLASSES), const(0))
-    rest = b.sub(column(BYTES), first)
+    rest = b.sub(column(CHANNELS), first)
     whole = b.icmp_signed(">=", rest, const(width))
     mask = b.add(column(MASK), first)
-    spare = b.ptrtoint(cgutils.alloca_once(b, vector(I8, width)), I64)
+    spare = b.ptrtoint(cgutils.alloca_once(b, vector(I8, width * v.size)), I64)
     # a load that is not wanted reads WORDS itself, which is always there
     classes = b.select(varied, classes, table)
 
@@ -219,14 +241,14 @@ def _emit(
         def words(i: int, type: Any) -> Value:
             return splat(b, load(b, pixel_words, type, 8 * i), v.lanes)
 
-        corner, right = b.add(source, entry(x_first, x)), entry(x_taps, x)
+        corner, right = b.add(origin, entry(x_first, x)), entry(x_taps, x)
 
         def each_line(i: Value, totals: list[Value]) -> list[Value]:
             line = b.add(corner, b.mul(i, tap_line))
 
             def each_tap(j: Value, totals: list[Value]) -> list[Value]:
                 tap = b.add(line, b.mul(j, tap_pixel))
-                codes = [b.zext(load(b, tap, vector(I8, v.lanes), n * v.lanes), lanes) for n in range(vectors)]
+                codes = [extended(load(b, tap, stored, n * v.lanes * v.size), lanes) for n in range(vectors)]
                 add = b.fadd if mean.real else b.add
                 return [add(t, mean.term(b, code, words)) for t, code in zip(totals, codes, strict=True)]
 
@@ -239,10 +261,11 @@ def _emit(
             counted = count_clipped(b, last, result, scalars, wanted, counted)
         place = b.add(out, b.mul(x, out_pixel))
         target = b.select(whole, place, spare)
-        places = [b.add(target, const(n * v.lanes)) for n in range(vectors)]
+        places = [b.add(target, const(n * v.lanes * v.size)) for n in range(vectors)]
         store_results(b, v, last, results, scalars, places, joined=True)
         with b.if_then(b.not_(whole)):
-            cgutils.raw_memcpy(b, b.inttoptr(place, cgutils.voidptr_t), b.inttoptr(spare, cgutils.voidptr_t), rest, 1)
+            to, source = (b.inttoptr(at, cgutils.voidptr_t) for at in (place, spare))
+            cgutils.raw_memcpy(b, to, source, b.mul(rest, const(v.size)), 1)
         return counted
 
     counted = loop(b, across, [const(0, lanes)] * (2 * count), each_pixel)

@@ -28,8 +28,8 @@ def make(pixels: int, vectors: int, epilogue: int, isa: int, count: int) -> Any:
 
     The last tile of a block overlaps the one before it where the pixels are no multiple of `pixels`.
     """
-    parameter_bytes = 4 * VECTORS[isa].lanes * vectors * (1 + EPILOGUES[epilogue].vectors)
-    step_bytes = VECTORS[isa].weight_bytes * vectors
+    parameter_bytes = 4 * VECTORS[isa].lanes * vectors * (EPILOGUES[epilogue].starts + EPILOGUES[epilogue].vectors)
+    step_bytes = VECTORS[isa].weight_bytes * VECTORS[isa].parts * vectors
     out_bytes = VECTORS[isa].lanes * vectors * EPILOGUES[epilogue].bytes
 
     count_bytes = 2 * 4 * VECTORS[isa].lanes

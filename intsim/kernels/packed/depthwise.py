@@ -1,4 +1,4 @@
-"""Depthwise convolution: each channel by its own kernel, horizontal taps four at a time."""
+"""Depthwise convolution: each channel by its own kernel, as many horizontal taps at a time as a lane has codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from intsim.kernels.packed.ir import (
     Builder,
     Value,
     Vectors,
+    add_parts,
     const,
+    divided,
     dot,
     load,
     load_weights,
@@ -41,8 +43,8 @@ line and of a pixel of the input, and of the output; the output's size in pixels
 weights and parameters, block after block."""
 
 TAP_OFFSETS, STEPS, STRIDE_H, STRIDE_W = range(FREE + 10, FREE + 14)
-"""Only for `make_taps`: int64 offsets of the taps from a window's first element, four for each of STEPS; bytes from one
-window to the next."""
+"""Only for `make_taps`: int64 offsets of the taps from a window's first element, as many for each of STEPS as a lane has
+codes; bytes from one window to the next."""
 
 REGISTERS = 14
 """So many vectors of weights are kept in registers; more of them are read again for each step."""
@@ -71,11 +73,13 @@ def make(
 
     TOTAL is ceil(HEIGHT / rows) * BLOCKS, block after block of a group of lines. rows must be at most HEIGHT, columns
     (output columns at a time) at most WIDTH: the last group of lines and the last step in a line overlap those before
-    them. PIXEL and OUT_PIXEL are multiples of `lanes`. Every window lies inside the image and its padding.
+    them. PIXEL and OUT_PIXEL are multiples of `lanes` codes. Every window lies inside the image and its padding. The
+    sums of each part of the weights are made in 32 bits, whatever the epilogue takes.
     """
-    lanes = VECTORS[isa].lanes
-    parameter_bytes = 4 * lanes * (1 + EPILOGUES[epilogue].vectors)
-    weight_bytes = kernel_h * len(_pieces(kernel_w, stride_w, columns)) * VECTORS[isa].weight_bytes
+    lanes, parts, in_bytes = VECTORS[isa].lanes, VECTORS[isa].parts, VECTORS[isa].lanes * VECTORS[isa].size
+    parameter_bytes = 4 * lanes * (EPILOGUES[epilogue].starts + EPILOGUES[epilogue].vectors)
+    pieces = len(_pieces(kernel_w, stride_w, columns, VECTORS[isa].codes))
+    weight_bytes = kernel_h * pieces * parts * VECTORS[isa].weight_bytes
     out_bytes = lanes * EPILOGUES[epilogue].bytes
 
     def depthwise(row: Any, start: Any, stop: Any) -> Any:
@@ -96,7 +100,7 @@ def make(
                 isa,
                 count,
                 row,
-                r[IN] + r[ORIGIN] + y * stride_h * r[LINE] + block * lanes,
+                r[IN] + r[ORIGIN] + y * stride_h * r[LINE] + block * in_bytes,
                 r[LINE],
                 r[PIXEL],
                 r[WIDTH],
@@ -118,9 +122,9 @@ def make_taps(epilogue: int, isa: int, count: int) -> Any:
 
     TOTAL is HEIGHT * BLOCKS, block after block of a line. Otherwise as `make`, with any WIDTH of 1 or more.
     """
-    lanes = VECTORS[isa].lanes
-    parameter_bytes = 4 * lanes * (1 + EPILOGUES[epilogue].vectors)
-    step_bytes = VECTORS[isa].weight_bytes
+    lanes, in_bytes = VECTORS[isa].lanes, VECTORS[isa].lanes * VECTORS[isa].size
+    parameter_bytes = 4 * lanes * (EPILOGUES[epilogue].starts + EPILOGUES[epilogue].vectors)
+    step_bytes = VECTORS[isa].parts * VECTORS[isa].weight_bytes
     out_bytes = lanes * EPILOGUES[epilogue].bytes
 
     def depthwise_taps(row: Any, start: Any, stop: Any) -> Any:
@@ -133,7 +137,7 @@ def make_taps(epilogue: int, isa: int, count: int) -> Any:
                 isa,
                 count,
                 row,
-                r[IN] + r[ORIGIN] + y * r[STRIDE_H] + block * lanes,
+                r[IN] + r[ORIGIN] + y * r[STRIDE_H] + block * in_bytes,
                 r[STRIDE_W],
                 r[TAP_OFFSETS],
                 r[STEPS],
@@ -149,66 +153,71 @@ def make_taps(epilogue: int, isa: int, count: int) -> Any:
 
 
 def columns_for(kernel_w: int, stride_w: int, width: int) -> int:
-    """The output columns at a time that are fastest: as many as ceil(kernel_w / 4) quads of pixels hold windows of, but
-    two at least."""
+    """The output columns at a time that are fastest: as many as there are windows in kernel_w pixels, rounded up to a
+    multiple of 4, but two at least."""
     pixels = -(-kernel_w // 4) * 4
     return min(max((pixels - kernel_w) // stride_w + 1, 2), width)
 
 
-def _pieces(kernel_w: int, stride_w: int, columns: int) -> list[tuple[int, int]]:
-    """Output column and quad of pixels, for each quad that a column's window meets."""
-    return [(d, q) for d in range(columns) for q in range(d * stride_w // 4, (d * stride_w + kernel_w - 1) // 4 + 1)]
+def _pieces(kernel_w: int, stride_w: int, columns: int, codes: int) -> list[tuple[int, int]]:
+    """Output column and run of so many pixels, for each run that a column's window meets."""
+    return [
+        (d, q) for d in range(columns) for q in range(d * stride_w // codes, (d * stride_w + kernel_w - 1) // codes + 1)
+    ]
 
 
 def pack_weights(w: Int, stride_w: int, columns: int, isa: int) -> npt.NDArray[np.uint8]:
-    """The weights of `make`: u8[blocks, bytes of a block], from int[C, kernel_h, kernel_w] within -128 to 127.
+    """The weights of `make`: u8[blocks, bytes of a block], from int[C, kernel_h, kernel_w].
 
-    [block][kernel_h][piece][lane][4] of i8 (without vpdpbusd: [2][lane][2] of i16 in the place of the last two); what
-    belongs to no tap, and to no channel, is 0.
+    [block][kernel_h][piece][part][lane][codes] of i8 with vpdpbusd, else i16 (of four codes: [2][lane][2] in the place
+    of the last two); what belongs to no tap, and to no channel, is 0.
     """
-    quads = []
-    for d, q in _pieces(w.shape[2], stride_w, columns):
-        first = 4 * q - d * stride_w
-        taps = range(first, first + 4)
-        quads.append([w[:, :, j] if 0 <= j < w.shape[2] else np.zeros_like(w[:, :, 0]) for j in taps])
-    return _pack(np.array(quads).transpose(2, 3, 0, 1).reshape(w.shape[0], -1, 4), isa)
+    codes = VECTORS[isa].codes
+    runs = []
+    for d, q in _pieces(w.shape[2], stride_w, columns, codes):
+        first = codes * q - d * stride_w
+        taps = range(first, first + codes)
+        runs.append([w[:, :, j] if 0 <= j < w.shape[2] else np.zeros_like(w[:, :, 0]) for j in taps])
+    return _pack(np.array(runs).transpose(2, 3, 0, 1).reshape(w.shape[0], -1, codes), isa)
 
 
 def pack_taps(w: Int, isa: int) -> npt.NDArray[np.uint8]:
-    """The weights of `make_taps`: [block][step][lane][4], else as `pack_weights`."""
-    flat = w.reshape(w.shape[0], -1)
-    return _pack(np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4))).reshape(w.shape[0], -1, 4), isa)
+    """The weights of `make_taps`: [block][step][part][lane][codes], else as `pack_weights`."""
+    flat, codes = w.reshape(w.shape[0], -1), VECTORS[isa].codes
+    return _pack(np.pad(flat, ((0, 0), (0, -flat.shape[1] % codes))).reshape(w.shape[0], -1, codes), isa)
 
 
-def tap_offsets(kernel: tuple[int, int], dilations: tuple[int, int], line: int, pixel: int) -> Int:
-    """int64[4 * STEPS]: TAP_OFFSETS of `make_taps`; the last ones may be of no tap, and have weights of 0."""
+def tap_offsets(kernel: tuple[int, int], dilations: tuple[int, int], line: int, pixel: int, codes: int = 4) -> Int:
+    """int64[codes * STEPS]: TAP_OFFSETS of `make_taps`; the last ones may be of no tap, and have weights of 0."""
     i, j = np.indices(kernel).reshape(2, -1)
     offsets = i * dilations[0] * line + j * dilations[1] * pixel
-    return np.pad(offsets, (0, -len(offsets) % 4)).astype(np.int64)
+    return np.pad(offsets, (0, -len(offsets) % codes)).astype(np.int64)
 
 
-def pack_parameters(start: Int, vectors: list[npt.NDArray[Any]], isa: int) -> npt.NDArray[np.uint8]:
-    """u8[blocks, bytes]: [block][1 + vectors][lane] of 32 bits; start: int[C], modulo 2**32; the others int or float32.
+def pack_parameters(vectors: Sequence[npt.NDArray[Any]], isa: int) -> npt.NDArray[np.uint8]:
+    """u8[blocks, bytes]: [block][vectors][lane] of 32 bits, from int[C], modulo 2**32, or float32[C].
 
+    The first is the start value (the first two, of a long epilogue):
     start[c] = bias[c] + rounding term - stored zero point * sum over the kernel of w[c].
     """
     lanes = VECTORS[isa].lanes
-    columns = [(start & 0xFFFFFFFF).astype(np.uint32)]
-    columns += [x.view(np.uint32) if x.dtype == np.float32 else x.astype(np.int32).view(np.uint32) for x in vectors]
-    padded = np.pad(np.array(columns), ((0, 0), (0, -len(start) % lanes)))
+    columns = [x.view(np.uint32) if x.dtype == np.float32 else (x & 0xFFFFFFFF).astype(np.uint32) for x in vectors]
+    padded = np.pad(np.array(columns), ((0, 0), (0, -len(columns[0]) % lanes)))
     packed = padded.reshape(len(columns), -1, lanes).transpose(1, 0, 2)
     return np.ascontiguousarray(packed).view(np.uint8).reshape(len(packed), -1)
 
 
-def _pack(quads: Int, isa: int) -> npt.NDArray[np.uint8]:
-    """Blocks of lanes of int[C, n, 4]."""
+def _pack(runs: Int, isa: int) -> npt.NDArray[np.uint8]:
+    """Blocks of lanes of int[C, n, codes]."""
     v = VECTORS[isa]
-    channels, n = quads.shape[:2]
-    padded = np.pad(quads, ((0, -channels % v.lanes), (0, 0), (0, 0)))
-    blocks = padded.reshape(-1, v.lanes, n, 4).transpose(0, 2, 1, 3)
+    channels, n = runs.shape[:2]
+    padded = np.pad(runs, ((0, -channels % v.lanes), (0, 0), (0, 0)))
+    blocks = padded.reshape(-1, v.lanes, n, v.codes).transpose(0, 2, 1, 3)
     if v.vnni:
         return np.ascontiguousarray(blocks.astype(np.int8)).view(np.uint8).reshape(len(blocks), -1)
-    pairs = blocks.reshape(len(blocks), n, v.lanes, 2, 2).transpose(0, 1, 3, 2, 4)
+    if v.parts > 1:
+        blocks = np.stack(divided(blocks), axis=2)
+    pairs = blocks.reshape(len(blocks), -1, v.lanes, v.codes // 2, 2).transpose(0, 1, 3, 2, 4)
     return np.ascontiguousarray(pairs.astype(np.int16)).view(np.uint8).reshape(len(blocks), -1)
 
 
@@ -265,7 +274,7 @@ def _emit_lines(
     (kernel_h, kernel_w), (stride_h, stride_w), (rows, columns) = kernel, strides, at_once
     row, source, in_line, in_pixel, width, weights, parameters, out, out_line, out_pixel, skip = args
     lanes = vector(I32, v.lanes)
-    pieces = _pieces(kernel_w, stride_w, columns)
+    pieces = _pieces(kernel_w, stride_w, columns, v.codes)
     needed = {d * stride_w + j for d in range(columns) for j in range(kernel_w)}
     start, own = _parameters(b, epilogue, v, parameters)
     scalars = load_scalars(b, epilogue, row, v.lanes, count)
@@ -273,11 +282,11 @@ def _emit_lines(
     outs = [b.add(out, b.mul(out_line, const(q))) for q in range(rows)]
     offsets = {p: b.mul(in_pixel, const(p)) for p in needed}
 
-    def weight(i: int, piece: int) -> tuple[Value, ...]:
-        return load_weights(b, v, weights, (i * len(pieces) + piece) * v.weight_bytes)
+    def weight(i: int, piece: int) -> list[tuple[Value, ...]]:
+        return _load_parts(b, v, weights, (i * len(pieces) + piece) * v.parts * v.weight_bytes)
 
     kept = {}
-    if kernel_h * len(pieces) <= REGISTERS:
+    if kernel_h * len(pieces) * v.parts <= REGISTERS:
         kept = {(i, n): weight(i, n) for i in range(kernel_h) for n in range(len(pieces))}
     most = b.sub(width, const(columns))
 
@@ -285,16 +294,19 @@ def _emit_lines(
         first = b.mul(number, const(columns))
         column = smin(b, first, most)
         at = b.mul(b.mul(column, const(stride_w)), in_pixel)
-        sums = {(q, d): start for q in range(rows) for d in range(columns)}
+        sums = {(q, d): [start] * v.parts for q in range(rows) for d in range(columns)}
         for r, line_source in enumerate(sources):
             here = b.add(line_source, at)
             places = {p: b.add(here, offset) for p, offset in offsets.items()}
-            quads = [interleave(b, v, [places.get(4 * k + j) for j in range(4)]) for k in range(pieces[-1][1] + 1)]
+            runs = [
+                interleave(b, v, [places.get(v.codes * k + j) for j in range(v.codes)])
+                for k in range(pieces[-1][1] + 1)
+            ]
             for q in range(rows):
                 i = r - q * stride_h
                 for n, (d, k) in enumerate(pieces if 0 <= i < kernel_h else ()):
-                    sums[q, d] = dot(b, v, sums[q, d], quads[k], kept.get((i, n)) or weight(i, n))
-        results = {at: epilogue.emit(b, acc, own) for at, acc in sums.items()}
+                    sums[q, d] = _dots(b, v, sums[q, d], runs[k], kept.get((i, n)) or weight(i, n))
+        results = {at: epilogue.emit(b, _total(b, epilogue, parts), own) for at, parts in sums.items()}
         if count:
             late = b.sub(first, column)
             for (q, d), result in results.items():
@@ -355,14 +367,16 @@ def _emit_line(b: Builder, epilogue: Epilogue, v: Vectors, count: bool, args: tu
         sources = [b.add(source, b.mul(column, stride)) for column in columns]
 
         def taps(step: Value, sums: list[Value]) -> list[Value]:
-            offsets = [
-                load(b, tap_offsets, I64, b.mul(b.add(b.mul(step, const(4)), const(j)), const(8))) for j in range(4)
-            ]
-            four = load_weights(b, v, b.add(weights, b.mul(step, const(v.weight_bytes))), 0)
-            quads = [interleave(b, v, [b.add(at, offset) for offset in offsets]) for at in sources]
-            return [dot(b, v, acc, quad, four) for acc, quad in zip(sums, quads, strict=True)]
+            first = b.mul(step, const(8 * v.codes))
+            offsets = [load(b, tap_offsets, I64, b.add(first, const(8 * j))) for j in range(v.codes)]
+            some = _load_parts(b, v, b.add(weights, b.mul(step, const(v.parts * v.weight_bytes))), 0)
+            runs = [interleave(b, v, [b.add(at, offset) for offset in offsets]) for at in sources]
+            by_column = [sums[i * v.parts : (i + 1) * v.parts] for i in range(GENERIC_COLUMNS)]
+            return [acc for own, run in zip(by_column, runs, strict=True) for acc in _dots(b, v, own, run, some)]
 
-        results = [epilogue.emit(b, acc, own) for acc in loop(b, steps, [start] * GENERIC_COLUMNS, taps)]
+        sums = loop(b, steps, [start] * (GENERIC_COLUMNS * v.parts), taps)
+        totals = [_total(b, epilogue, sums[i : i + v.parts]) for i in range(0, len(sums), v.parts)]
+        results = [epilogue.emit(b, total, own) for total in totals]
         for d, result in enumerate(results if count else ()):
             fresh = b.icmp_signed("==", wanted[d], columns[d])
             counted = count_clipped(b, epilogue, result, scalars, fresh, counted)
@@ -376,9 +390,11 @@ def _emit_line(b: Builder, epilogue: Epilogue, v: Vectors, count: bool, args: tu
 
 
 def interleave(b: Builder, v: Vectors, places: Sequence[Value | None]) -> tuple[Value, ...]:
-    """The operands of `dot` for four pixels' bytes at these places, lane by lane; None: a tap whose weight is 0."""
-    codes = vector(I8, v.lanes)
+    """The operands of `dot` for a run of pixels' codes at these places, lane by lane; None: a tap whose weight is 0."""
+    codes = vector(I8 if v.size == 1 else I16, v.lanes)
     pixels = [ir.Constant(codes, ir.Undefined) if place is None else load(b, place, codes) for place in places]
+    if v.size == 2:
+        return (_shuffle(b, pixels, [lane + j * v.lanes for lane in range(v.lanes) for j in range(2)]),)
     pairs = [_shuffle(b, pixels[i : i + 2], range(2 * v.lanes)) for i in (0, 2)]
     if v.vnni:
         return (_shuffle(b, pairs, [lane + j * v.lanes for lane in range(v.lanes) for j in range(4)]),)
@@ -392,6 +408,24 @@ def _shuffle(b: Builder, pair: Sequence[Value], order: Iterable[int]) -> Value:
 
 
 def _parameters(b: Builder, epilogue: Epilogue, v: Vectors, parameters: Value) -> tuple[Value, list[Value]]:
-    """The accumulators' start value, and the epilogue's vectors."""
-    start, *own = (load(b, parameters, vector(I32, v.lanes), 4 * v.lanes * i) for i in range(1 + epilogue.vectors))
-    return start, own
+    """The accumulators' start value, 0 where the epilogue adds it, and the epilogue's vectors."""
+    lanes = vector(I32, v.lanes)
+    found = [load(b, parameters, lanes, 4 * v.lanes * i) for i in range(epilogue.starts + epilogue.vectors)]
+    return (const(0, lanes), found) if epilogue.long else (found[0], found[1:])
+
+
+def _load_parts(b: Builder, v: Vectors, address: Value, offset: int) -> list[tuple[Value, ...]]:
+    """The operands of `dot` for each part of packed weights."""
+    return [load_weights(b, v, address, offset + part * v.weight_bytes) for part in range(v.parts)]
+
+
+def _dots(
+    b: Builder, v: Vectors, sums: Sequence[Value], codes: tuple[Value, ...], weights: Sequence[tuple[Value, ...]]
+) -> list[Value]:
+    """The sums of each part with a run's products."""
+    return [dot(b, v, acc, codes, part) for acc, part in zip(sums, weights, strict=True)]
+
+
+def _total(b: Builder, epilogue: Epilogue, sums: Sequence[Value]) -> Value:
+    """What the epilogue takes of the sums of each part: i64 where it is long."""
+    return add_parts(b, sums) if epilogue.long else sums[0]

@@ -33,11 +33,13 @@ Emit = Callable[[Builder, Value, Sequence[Value]], Value]
 
 @dataclass(frozen=True)
 class Epilogue:
-    """emit(b, acc, vectors): the unclamped result of a vector of accumulators (i32, or f32 where real) less its zero.
+    """emit(b, acc, vectors): the unclamped result (i32, or f32 where real) of a vector of accumulators, less its zero.
 
     vectors: how many per-channel vectors of 32 bits it reads. real: whether emit gives float32, which is clamped, then
     rounded half_even. bounded: whether those are below 2**31. wide: whether i32 accumulators are stored as they are.
-    full: whether [LOW, HIGH] + OFFSET is [0, 255], to which narrowing saturates anyway.
+    full: whether [LOW, HIGH] + OFFSET is [0, 255], to which narrowing saturates anyway. long: whether accumulators are
+    i64, without their start values, which are the first two vectors, the lower words first. size: bytes of a stored
+    code.
     """
 
     name: str
@@ -47,11 +49,18 @@ class Epilogue:
     wide: bool = False
     bounded: bool = False
     full: bool = False
+    long: bool = False
+    size: int = 1
 
     @property
     def bytes(self) -> int:
         """Bytes of a stored element."""
-        return 4 if self.wide else 1
+        return 4 if self.wide else self.size
+
+    @property
+    def starts(self) -> int:
+        """Vectors of start values that the accumulators begin with, before those that emit reads."""
+        return 0 if self.long else 1
 
 
 def _raw(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
@@ -130,14 +139,44 @@ def _float64_half_even(b: Builder, acc: Value, vectors: Sequence[Value]) -> Valu
 
 def _float64_half_away(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
     """half_away(float64(acc) * multiplier): float64 multipliers in two words, the lower first."""
-    wide, words = vector(F64, acc.type.count), vector(I64, acc.type.count)
-    low, high = b.zext(vectors[0], words), b.shl(b.zext(vectors[1], words), const(32, words))
-    product = _within_int32(b, b.fmul(b.sitofp(acc, wide), b.bitcast(b.or_(low, high), wide)))
+    wide = vector(F64, acc.type.count)
+    multiplier = b.bitcast(_words(b, vectors[0], vectors[1]), wide)
+    product = _within_int32(b, b.fmul(b.sitofp(acc, wide), multiplier))
     whole = call(b, f"llvm.trunc.v{acc.type.count}f64", wide, product)
     rest = b.fsub(product, whole)
     up = b.zext(b.fcmp_ordered(">=", rest, real_const(0.5, wide)), acc.type)
     down = b.zext(b.fcmp_ordered("<=", rest, real_const(-0.5, wide)), acc.type)
     return b.sub(b.add(b.fptosi(whole, acc.type), up), down)
+
+
+def _shift_long(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """(acc + start) >> shift, 0 <= shift <= 63, saturated to 32 bits; start: as in `shift`."""
+    return _saturated(b, b.ashr(b.add(acc, _words(b, vectors[0], vectors[1])), _wide(b, vectors[2])))
+
+
+def _ties_long(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """`ties` in 64 bits, saturated to 32; always, negative and odd in two words each. acc: without start and always."""
+    shift = _wide(b, vectors[2])
+    start, always, negative, odd = (_words(b, vectors[i], vectors[i + 1]) for i in (0, 3, 5, 7))
+    acc = b.add(acc, start)
+    exact = b.sub(acc, always)
+    below = b.and_(b.ashr(exact, const(63, exact.type)), negative)
+    parity = b.and_(b.ashr(exact, shift), const(1, exact.type))
+    tie = b.and_(b.sub(const(0, exact.type), parity), odd)
+    return _saturated(b, b.ashr(b.add(b.add(acc, below), tie), shift))
+
+
+def _multiplier_long(b: Builder, acc: Value, vectors: Sequence[Value]) -> Value:
+    """half_up((acc + start) * multiplier / 2**shift), 0 <= shift <= 62, in 64 bits; saturated to 32."""
+    total = b.add(acc, _words(b, vectors[0], vectors[1]))
+    multiplier, shift = (_wide(b, v) for v in vectors[2:])
+    return _saturated(b, b.ashr(b.add(b.mul(total, multiplier), _half(b, shift)), shift))
+
+
+def _words(b: Builder, low: Value, high: Value) -> Value:
+    """i64 lanes of two words."""
+    words = vector(I64, low.type.count)
+    return b.or_(b.zext(low, words), b.shl(b.zext(high, words), const(32, words)))
 
 
 def _wide(b: Builder, x: Value) -> Value:
@@ -174,13 +213,21 @@ _CLAMPING = (
     Epilogue("float64_half_away", 2, _float64_half_away),
 )
 
-FULL = "_full"
-"""Ends the name of an epilogue's form for a full range."""
+_LONG = (
+    Epilogue("shift_int64", 3, _shift_long, long=True),
+    Epilogue("ties_int64", 9, _ties_long, long=True),
+    Epilogue("multiplier_int64", 4, _multiplier_long, long=True),
+)
+
+FULL, WORDS = "_full", "_i16"
+"""End the names of an epilogue's forms for a full range, and for codes of 16 bits."""
 
 EPILOGUES = (
     Epilogue("raw", 0, _raw, wide=True),
     *_CLAMPING,
     *(replace(epilogue, name=epilogue.name + FULL, full=True) for epilogue in _CLAMPING),
+    *_LONG,
+    *(replace(epilogue, name=epilogue.name + WORDS, size=2) for epilogue in (*_CLAMPING, *_LONG)),
 )
 """By number: literal integers choose among them in compiled code."""
 

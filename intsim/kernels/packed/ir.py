@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
@@ -17,19 +20,48 @@ Value: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Vectors:
-    """An instruction set as the emitters see it. lanes: 32-bit lanes of a vector. vnni: whether it has vpdpbusd."""
+    """An instruction set as the emitters see it, and what it multiplies.
+
+    lanes: 32-bit lanes of a vector. vnni: whether it has vpdpbusd. size: bytes of a code, of which each lane takes
+    STEP: four u8 or two i16. parts: into how many i16 a weight is divided, each with sums of its own:
+    weight = part 0 + 2**PART_BITS * part 1, so that the sums of each fit 32 bits for longer.
+    """
 
     isa: str
     lanes: int
     vnni: bool
+    size: int = 1
+    parts: int = 1
+
+    @property
+    def name(self) -> str:
+        """What kernels are called by: the instruction set."""
+        return self.isa.partition("_")[0]
+
+    @property
+    def codes(self) -> int:
+        """Codes of a lane."""
+        return STEP // self.size
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the packed weights of 4 products a lane: i8, or i16 where there is no vpdpbusd."""
-        return self.lanes * (4 if self.vnni else 8)
+        """Bytes of a vector of packed weights, of one part: i8 with vpdpbusd, else i16."""
+        return self.lanes * self.codes * (1 if self.vnni else 2)
 
 
-VECTORS = (Vectors("avx512vnni", 16, True), Vectors("avxvnni", 8, True), Vectors("avx2", 8, False))
+STEP = 4
+"""Bytes of codes that each lane multiplies at a time."""
+
+PART_BITS = 8
+"""Bits of the low part of a weight, which is signed."""
+
+VECTORS = (
+    Vectors("avx512vnni", 16, True),
+    Vectors("avxvnni", 8, True),
+    Vectors("avx2", 8, False),
+    Vectors("avx2_i16", 8, False, size=2),
+    Vectors("avx2_i16_parts", 8, False, size=2, parts=2),
+)
 """By number: literal integers choose among them in compiled code."""
 
 NUMBERS = {vectors.isa: number for number, vectors in enumerate(VECTORS)}
@@ -120,9 +152,11 @@ def fma(b: Builder, x: Value, y: Value, z: Value) -> Value:
 
 
 def spread_bytes(b: Builder, vectors: Vectors, word: Value) -> tuple[Value, ...]:
-    """The operands of `dot` for 4 activations (u8, one i32), the same in every lane."""
+    """The operands of `dot` for a lane's activations (u8 or i16, one i32), the same in every lane."""
     lanes = vectors.lanes
     all_lanes = splat(b, word, lanes)
+    if vectors.size == 2:
+        return (b.bitcast(all_lanes, vector(I16, 2 * lanes)),)
     if vectors.vnni:
         return (b.bitcast(all_lanes, vector(I8, 4 * lanes)),)
     mask = const(0x00FF00FF, vector(I32, lanes))
@@ -134,15 +168,35 @@ def load_weights(b: Builder, vectors: Vectors, address: Value, offset: int) -> t
     """The operands of `dot` for packed weights; offset: in bytes."""
     if vectors.vnni:
         return (load(b, address, vector(I8, 4 * vectors.lanes), offset, align=vectors.weight_bytes),)
-    half = vectors.weight_bytes // 2
-    return tuple(load(b, address, vector(I16, 2 * vectors.lanes), offset + i * half, align=half) for i in range(2))
+    pair = 4 * vectors.lanes
+    return tuple(
+        load(b, address, vector(I16, 2 * vectors.lanes), offset + i * pair, align=pair)
+        for i in range(vectors.codes // 2)
+    )
 
 
 def dot(b: Builder, vectors: Vectors, acc: Value, codes: tuple[Value, ...], weights: tuple[Value, ...]) -> Value:
-    """acc + the 4 products of u8 codes and i8 weights in each lane, modulo 2**32; without saturation."""
+    """acc + the products of a lane's codes and weights in each lane, modulo 2**32; without saturation."""
     if vectors.vnni:
         name = f"llvm.x86.avx512.vpdpbusd.{32 * vectors.lanes}"
         return call(b, name, acc.type, acc, codes[0], weights[0])
     for pair, weight in zip(codes, weights, strict=True):
         acc = b.add(acc, call(b, "llvm.x86.avx2.pmadd.wd", acc.type, pair, weight))
     return acc
+
+
+def add_parts(b: Builder, sums: Sequence[Value]) -> Value:
+    """i64 lanes: the sums i32 of each part of the weights, put together."""
+    wide = vector(I64, sums[0].type.count)
+    total = b.sext(sums[0], wide)
+    for part, own in enumerate(sums[1:], 1):
+        total = b.add(total, b.shl(b.sext(own, wide), const(part * PART_BITS, wide)))
+    return total
+
+
+def divided(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """The parts of weights of 16 bits: low + 2**PART_BITS * high, low of PART_BITS bits, signed."""
+    wide = weights.astype(np.int32)
+    half = 1 << (PART_BITS - 1)
+    low = ((wide + half) & (2 * half - 1)) - half
+    return low.astype(np.int16), ((wide - low) >> PART_BITS).astype(np.int16)

@@ -11,7 +11,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from intsim.kernels._jit import op
-from intsim.kernels.packed.ir import I8, I64, VECTORS, Builder, Value, const, load, smin, store, vector
+from intsim.kernels.packed.ir import I8, I16, I64, VECTORS, Builder, Value, const, load, smin, store, vector
 from intsim.kernels.packed.loops import loop
 from intsim.kernels.packed.rows import FREE, IN, OUT
 from intsim.kernels.packed.windows import taps_inside
@@ -22,17 +22,18 @@ kernel's size; bytes of a pixel, the same in the input and the output; of an out
 
 
 @functools.cache
-def make(kernel_h: int, kernel_w: int, width: int) -> Any:
+def make(kernel_h: int, kernel_w: int, width: int, size: int = 1) -> Any:
     """The cfunc of a kernel size, or with 0 and 0 of any; a unit is an output line, TOTAL their number.
 
     stored[y, x, c] = max over i, j of x[y * stride_h + i * dilation_h, x * stride_w + j * dilation_w, c] inside the
-    image. A tap outside stands for the nearest one of its window inside, so padding never wins. Stored bytes are in
-    the order of their codes for signed formats too. width: bytes at a time, at most a pixel's: see `width_for`.
+    image. A tap outside stands for the nearest one of its window inside, so padding never wins. What is stored, u8 or
+    with size 2 i16, is in the order of the codes for all formats. width: bytes at a time, at most a pixel's: see
+    `width_for`.
     """
 
     def max_pool(row: Any, start: Any, stop: Any) -> Any:
         for unit in range(start, stop):
-            largest_of_line(kernel_h, kernel_w, width, row, unit)
+            largest_of_line(kernel_h, kernel_w, width, size, row, unit)
         return 0
 
     return op(max_pool)
@@ -56,9 +57,9 @@ def tap_offsets(
 
 
 @intrinsic(prefer_literal=True)
-def largest_of_line(typing: Any, kernel_h: Any, kernel_w: Any, width: Any, row: Any, unit: Any) -> Any:
+def largest_of_line(typing: Any, kernel_h: Any, kernel_w: Any, width: Any, size: Any, row: Any, unit: Any) -> Any:
     """Store one output line."""
-    literals = (kernel_h, kernel_w, width)
+    literals = (kernel_h, kernel_w, width, size)
     if not all(isinstance(x, types.IntegerLiteral) for x in literals):
         return None
     numbers = [x.literal_value for x in literals]
@@ -71,11 +72,11 @@ def largest_of_line(typing: Any, kernel_h: Any, kernel_w: Any, width: Any, row: 
     return signature, generate
 
 
-def _emit(b: Builder, kernel_h: int, kernel_w: int, width: int, row: Value, unit: Value) -> None:
+def _emit(b: Builder, kernel_h: int, kernel_w: int, width: int, size: int, row: Value, unit: Value) -> None:
     def column(number: int) -> Value:
         return load(b, row, I64, 8 * number)
 
-    codes = vector(I8, width)
+    codes = vector(I8 if size == 1 else I16, width // size)
     source, pixel, x_taps = column(IN), column(PIXEL), column(COLUMN_TAPS)
     height, across = (const(kernel_h), const(kernel_w)) if kernel_h else (column(KERNEL_H), column(KERNEL_W))
     y_taps = b.add(column(ROW_TAPS), b.mul(unit, b.mul(height, const(8))))
@@ -102,7 +103,8 @@ def _emit(b: Builder, kernel_h: int, kernel_w: int, width: int, row: Value, unit
 
             return loop(b, across, largest, each_tap)
 
-        return loop(b, height, [const(0, codes)], each_line)[0]
+        least = 0 if size == 1 else -(1 << 15)
+        return loop(b, height, [const(least, codes)], each_line)[0]
 
     def each_pixel(x: Value, _: list[Value]) -> list[Value]:
         taps, place = b.add(x_taps, b.mul(x, b.mul(across, const(8)))), b.add(out, b.mul(x, pixel))
@@ -118,5 +120,6 @@ def _emit(b: Builder, kernel_h: int, kernel_w: int, width: int, row: Value, unit
 
 
 def _larger(b: Builder, x: Value, y: Value) -> Value:
-    """The greater of two vectors of unsigned bytes."""
-    return b.select(b.icmp_unsigned(">", x, y), x, y)
+    """The greater of two vectors of u8 or i16."""
+    above = b.icmp_unsigned if x.type.element == I8 else b.icmp_signed
+    return b.select(above(">", x, y), x, y)

@@ -15,6 +15,7 @@ from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, add_counts, loa
 from intsim.kernels.packed.ir import (
     F32,
     I8,
+    I16,
     I32,
     I64,
     VECTORS,
@@ -32,12 +33,13 @@ from intsim.kernels.packed.rows import COUNTS, FREE, IN, IN2, OUT
 from intsim.kernels.packed.stores import count_clipped, store_results
 
 LINE, LINE2, OUT_LINE, RUNS, RUN, STEP, STEP2, OUT_STEP, MASK = range(FREE, FREE + 9)
-"""Bytes from line to line of each input and of the output; runs in a line, the bytes of one, and from one to the next
-(STEP2 is 0 where the second operand is one pixel, and each pixel of the first a run); where clipped results are
-counted, the address of a line's bytes of 0 and 255, which says where they are, and 64 bytes of 0 behind them."""
+"""Bytes from line to line of each input and of the output; runs in a line, the elements of one, and the bytes from one
+to the next (STEP2 is 0 where the second operand is one pixel, and each pixel of the first a run); where clipped results
+are counted, the address of a byte of 0 or 255 for each element of a line, which says where they are, and 64 bytes of 0
+behind them."""
 
 ZERO_A, ZERO_B, FACTOR_A, FACTOR_B, START = range(FREE + 9, FREE + 14)
-"""What is subtracted from the stored bytes of each operand; what they are multiplied or shifted by, and the constant
+"""What is subtracted from the stored codes of each operand; what they are multiplied or shifted by, and the constant
 that is added: int64, or float32 bits where the op computes in float32."""
 
 SCALARS = FREE + 14
@@ -57,8 +59,8 @@ class Constants:
 
 @dataclass(frozen=True)
 class Combine:
-    """emit(b, x, y, constants): accumulators i32 of stored bytes x and y, zero-extended to i32; they go through an
-    epilogue. Where real: the float32 codes themselves."""
+    """emit(b, x, y, constants): accumulators i32 of stored codes x and y, extended to i32; they go through an epilogue.
+    Where real: the float32 codes themselves."""
 
     name: str
     emit: Callable[[Builder, Value, Value, Constants], Value]
@@ -112,10 +114,11 @@ REAL = Epilogue("codes", 0, lambda b, acc, vectors: acc, real=True, bounded=True
 def make(combine: int, epilogue: int, isa: int, count: int, vectors: int) -> Any:
     """The cfunc of an op on two operands; a unit is a line of the output.
 
-    A line is any run of bytes that lies in one piece in all three buffers: a line of the image, or more of it where
-    there is no physical padding; TOTAL is their number. vectors: how many vectors of `lanes` bytes at a time: 4 where
-    runs are long, 1 where they are pixels whose bytes are no multiple of 4 * lanes. Nothing is written behind a run;
-    up to 63 bytes behind it are read. OUT may be IN or IN2 where their strides are equal.
+    A line is any run of codes that lies in one piece in all three buffers: a line of the image, or more of it where
+    there is no physical padding; TOTAL is their number. Codes are u8; i16 where the epilogue's are. vectors: how many
+    vectors of `lanes` codes at a time: 4 where runs are long, 1 where they are pixels whose codes are no multiple of
+    4 * lanes. Nothing is written behind a run; up to 63 bytes behind it are read, so that i16 take 8 lanes at most.
+    OUT may be IN or IN2 where their strides are equal.
     """
 
     def pairs(row: Any, start: Any, stop: Any) -> Any:
@@ -154,6 +157,9 @@ def _emit(
     def column(number: int, type: Any = I64) -> Value:
         return load(b, row, type, 8 * number)
 
+    size = epilogue.size
+    stored = vector(I8 if size == 1 else I16, v.lanes)
+    extended = b.zext if size == 1 else b.sext
     constants = _constants(b, combine, v, column)
     own = [splat(b, column(SCALARS + i, I32), v.lanes) for i in range(epilogue.vectors)]
     scalars = load_scalars(b, epilogue, row, v.lanes, count)
@@ -169,13 +175,13 @@ def _emit(
 
         def each_step(step: Value, counted: list[Value]) -> list[Value]:
             first = b.mul(step, const(v.lanes * vectors))
-            left, right = (b.add(at, first) for at in runs[:2])
+            left, right = (b.add(at, b.mul(first, const(size))) for at in runs[:2])
             out, rest = b.add(runs[2], b.mul(first, const(epilogue.bytes))), b.sub(run, first)
             whole = b.icmp_signed(">=", rest, const(v.lanes * vectors))
             target = b.select(whole, out, spare)
             results = []
             for i in range(vectors):
-                codes = [b.zext(load(b, at, vector(I8, v.lanes), i * v.lanes), lanes) for at in (left, right)]
+                codes = [extended(load(b, at, stored, i * v.lanes * size), lanes) for at in (left, right)]
                 result = combine.emit(b, codes[0], codes[1], constants)
                 results.append(result if combine.real else epilogue.emit(b, result, own))
                 if count:
@@ -184,8 +190,9 @@ def _emit(
             places = [b.add(target, const(i * v.lanes * epilogue.bytes)) for i in range(vectors)]
             store_results(b, v, epilogue, results, scalars, places, joined=True)
             with b.if_then(b.not_(whole), likely=False):
-                size = b.mul(rest, const(epilogue.bytes))
-                cgutils.raw_memcpy(b, b.inttoptr(out, cgutils.voidptr_t), b.inttoptr(spare, cgutils.voidptr_t), size, 1)
+                bytes = b.mul(rest, const(epilogue.bytes))
+                to, source = (b.inttoptr(at, cgutils.voidptr_t) for at in (out, spare))
+                cgutils.raw_memcpy(b, to, source, bytes, 1)
             return counted
 
         return loop(b, steps, counted, each_step)

@@ -95,11 +95,21 @@ def fill_border(address: Any) -> None:
     """Fill the padding of a buffer: see rows.BORDER_FIELDS."""
     fields = carray(at(address), BORDER_FIELDS, types.int64)
     height, width, pixel = fields[1], fields[2], fields[3]
-    top, left, bottom, right, byte = fields[4], fields[5], fields[6], fields[7], fields[8]
+    top, left, bottom, right, element, size = fields[4], fields[5], fields[6], fields[7], fields[8], fields[9]
+    pixel //= size
     line = (left + width + right) * pixel
-    memory = carray(at(fields[0]), (top + height + bottom) * line, types.uint8)
-    memory[: top * line] = byte
-    memory[(top + height) * line :] = byte
+    length = (top + height + bottom) * line
+    if size == 1:
+        fill_around(carray(at(fields[0]), length, types.uint8), top, left, height, width, line, pixel, element)
+    else:
+        fill_around(carray(at(fields[0]), length, types.int16), top, left, height, width, line, pixel, element)
+
+
+@kernel
+def fill_around(memory: Any, top: Any, left: Any, height: Any, width: Any, line: Any, pixel: Any, element: Any) -> None:
+    """Fill what is around the image; line, pixel: in elements."""
+    memory[: top * line] = element
+    memory[(top + height) * line :] = element
     for y in range(top, top + height):
-        memory[y * line : y * line + left * pixel] = byte
-        memory[y * line + (left + width) * pixel : (y + 1) * line] = byte
+        memory[y * line : y * line + left * pixel] = element
+        memory[y * line + (left + width) * pixel : (y + 1) * line] = element

@@ -3,7 +3,7 @@
 half_even: half_even(clamp(float32(r / scale), LOW, HIGH)) + OFFSET, which is spec.quantize_float32 for any scale.
 half_up:   half_up(clamp(float32(r / scale), LOW, HIGH)) + OFFSET, where scale is a power of two.
 
-LOW = low - zero, HIGH = high - zero, OFFSET = zero, and 128 more for signed formats; bits at most 8.
+LOW = low - zero, HIGH = high - zero, OFFSET = zero and what makes stored codes of codes; bits at most 16.
 
 Where scale is a power of two, both are spec.quantize, the exact quotient rounded once, for every finite float32 r:
 - r / 2**e is rounded only where it overflows, and an infinity clamps as the exact quotient does, or where it lies below
@@ -40,7 +40,7 @@ HALF_EVEN, HALF_UP = 0, 1
 ROUNDINGS = {"half_even": HALF_EVEN, "half_up": HALF_UP}
 
 WORD = 4
-"""Channels of a packed word."""
+"""Bytes of a packed word."""
 
 
 def has_reciprocal(scale: float) -> bool:
@@ -55,14 +55,15 @@ def is_exact(scale: float, rounding: str) -> bool:
 
 
 @functools.cache
-def make(channels: int, rounding: int, reciprocal: int, count: int = 0) -> Any:
+def make(channels: int, rounding: int, reciprocal: int, count: int = 0, size: int = 1) -> Any:
     """The cfunc; a unit is a line of the image (rows.TOTAL = H).
 
-    channels: C where a pixel has 4 bytes, 0 where it has a multiple of 16. rounding: HALF_EVEN or HALF_UP.
+    channels: C where a pixel has 4 codes, 0 where it has a multiple of 16. rounding: HALF_EVEN or HALF_UP.
     reciprocal: whether SCALE is the reciprocal; only where `has_reciprocal`. count: whether rounded quotients below LOW
-    and above HIGH are counted.
+    and above HIGH are counted. size: bytes of a stored code, 1 (u8) or 2 (i16).
     """
-    second, third, fourth = channels != 1, channels not in (1, 2), channels in (0, 4)
+    second, third, fourth = channels != 1, size == 1 and channels not in (1, 2), size == 1 and channels in (0, 4)
+    together, bits, mask = WORD // size, np.int32(8 * size), np.int32((1 << 8 * size) - 1)
 
     def quantize(row: Any, start: Any, stop: Any) -> Any:
         r = as_row(row)
@@ -70,12 +71,12 @@ def make(channels: int, rounding: int, reciprocal: int, count: int = 0) -> Any:
         low, high, scale = singles[2 * LOW], singles[2 * HIGH], singles[2 * SCALE]
         most, offset = singles[2 * MOST], np.int32(r[OFFSET])
         width, plane, last = r[WIDTH], r[PLANE], r[CHANNELS] - 1
-        step = 1 if channels else r[PIXEL] // WORD
+        step = 1 if channels and size == 1 else r[PIXEL] // WORD
         below, above = np.int64(0), np.int64(0)
         for y in range(start, stop):
             refused = np.int32(0)
-            for first in range(0, last + 1, WORD):
-                words = carray(at(r[OUT] + y * r[OUT_LINE] + first), width * step, types.int32)
+            for first in range(0, last + 1, together):
+                words = carray(at(r[OUT] + y * r[OUT_LINE] + first * size), width * step, types.int32)
                 source = r[IN] + y * WORD * width + first * plane
                 reals0 = carray(at(source), width, types.float32)
                 reals1 = carray(at(source + min(1, last - first) * plane), width, types.float32)
@@ -84,11 +85,11 @@ def make(channels: int, rounding: int, reciprocal: int, count: int = 0) -> Any:
                 for x in range(width):
                     value = reals0[x]
                     refused |= is_refused(value, most)
-                    word = code(value, scale, low, high, offset, rounding, reciprocal)
+                    word = code(value, scale, low, high, offset, rounding, reciprocal) & mask
                     if second:
                         value = reals1[x]
                         refused |= is_refused(value, most)
-                        word |= code(value, scale, low, high, offset, rounding, reciprocal) << np.int32(8)
+                        word |= code(value, scale, low, high, offset, rounding, reciprocal) << bits
                     if third:
                         value = reals2[x]
                         refused |= is_refused(value, most)
@@ -117,7 +118,7 @@ def make(channels: int, rounding: int, reciprocal: int, count: int = 0) -> Any:
 
 @kernel
 def code(value: Any, scale: Any, low: Any, high: Any, offset: Any, rounding: Any, reciprocal: Any) -> Any:
-    """The stored byte of a real, as int32."""
+    """The stored code of a real, as int32."""
     v = quotient(value, scale, reciprocal)
     v = v if v > low else low
     v = v if v < high else high
@@ -135,7 +136,7 @@ def quotient(value: Any, scale: Any, reciprocal: Any) -> Any:
 
 @kernel
 def nearest(v: Any, rounding: Any) -> Any:
-    """The integer nearest to a float, as a float; exact where it is compared with a byte's limits."""
+    """The integer nearest to a float, as a float; exact where it is compared with a code's limits."""
     if rounding == HALF_EVEN:
         return np.rint(v)
     floor = np.floor(v)

@@ -21,5 +21,5 @@ COUNTS, CLIP_LOW, CLIP_HIGH = 9, 10, 11
 FREE = 12
 """The first column that means something to one op only."""
 
-BORDER_FIELDS = 9
-"""address of the buffer, height, width, bytes a pixel, top, left, bottom, right, the byte to fill with."""
+BORDER_FIELDS = 10
+"""Address of the buffer, height, width, a pixel's bytes, top, left, bottom, right, the element filled in, its bytes."""

@@ -37,19 +37,19 @@ def store_results(
     places: Sequence[Value],
     joined: bool = False,
 ) -> None:
-    """Store clamp(result, LOW, HIGH) + OFFSET of each unclamped result, `lanes` bytes at each place (i32 where wide).
+    """Store clamp(result, LOW, HIGH) + OFFSET of each unclamped result, `lanes` elements at each place.
 
     joined: the places of each four results, from the first on, lie one behind the other.
 
-    Four at a time, integers are narrowed with saturation, which changes nothing that the clamp does not change too:
-    i32 to i16, + OFFSET, to u8, and only then the clamp, of four vectors at once.
+    Bytes are made four vectors at a time. Integers are narrowed with saturation, which changes nothing that the clamp
+    does not change too: i32 to i16, + OFFSET, to u8, and only then the clamp, of four vectors at once.
     """
-    fours = 0 if epilogue.wide else len(results) // 4 * 4
+    fours = len(results) // 4 * 4 if epilogue.bytes == 1 else 0
     for i in range(0, fours, 4):
         _store_four(b, v, epilogue, results[i : i + 4], scalars, places[i : i + (1 if joined else 4)])
     for result, place in zip(results[fours:], places[fours:], strict=True):
         stored = finish(b, epilogue, result, scalars)
-        store(b, stored if epilogue.wide else b.trunc(stored, vector(I8, v.lanes)), place)
+        store(b, stored if epilogue.wide else b.trunc(stored, vector(ir.IntType(8 * epilogue.size), v.lanes)), place)
 
 
 def _store_four(

@@ -1,7 +1,7 @@
 """Between packed buffers and the arrays of a run, [C, H, W] of one image: transposed in blocks of 16 pixels.
 
-enter: packed[y, x, c] = codes[c, y, x] + OFFSET, modulo 256, codes u8 or i8; OFFSET is 128 for signed formats, else 0.
-leave: codes[c, y, x] = packed[y, x, c] - OFFSET, modulo 256; or the same of i32, raw accumulators, without OFFSET.
+enter: packed[y, x, c] = codes[c, y, x] + OFFSET, modulo 2**bits, of elements of 8 or 16 bits.
+leave: codes[c, y, x] = packed[y, x, c] - OFFSET, modulo 2**bits, of elements of 8, 16 or 32 bits.
 
 Exact for any C, H and W. rows.IN and OUT are the addresses of the first pixel and of the array; a unit is a line of the
 image (rows.TOTAL = H).
@@ -18,54 +18,57 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from intsim.kernels._jit import kernel, op
-from intsim.kernels.packed.ir import I8, I32, I64, Builder, Value, const, load, smin, splat, store, vector
+from intsim.kernels.packed.ir import I32, I64, Builder, Value, const, load, smin, splat, store, vector
 from intsim.kernels.packed.memory import as_row, at
 from intsim.kernels.packed.rows import FREE, IN, OFFSET, OUT
 
 CHANNELS, HEIGHT, WIDTH, LINE, PIXEL = range(FREE, FREE + 5)
-"""C, H, W; bytes of a packed line and of a packed pixel: 4, or a multiple of 16 (of 16 for i32)."""
+"""C, H, W; bytes of a packed line and of a packed pixel, which has 4 elements, or a multiple of 16."""
 
 BLOCK = 16
 """Pixels of a block."""
 
 FEW = 4
-"""Bytes of a pixel that holds at most 4 channels of one byte."""
+"""Elements of a pixel that holds at most 4 channels."""
+
+ELEMENTS = {1: types.uint8, 2: types.uint16, 4: types.uint32}
 
 
 @functools.cache
-def make_enter() -> Any:
-    """The cfunc of `enter`."""
+def make_enter(size: int = 1) -> Any:
+    """The cfunc of `enter`; size: bytes of an element, 1 or 2."""
+    element = ELEMENTS[size]
 
     def enter(row: Any, start: Any, stop: Any) -> Any:
         r = as_row(row)
         pixel, width = r[PIXEL], r[WIDTH]
         first, last = start * width, stop * width
         for place in range(first, last - BLOCK + 1, BLOCK):
-            if pixel == FEW:
-                enter_block(FEW, row, place)
+            if pixel == FEW * size:
+                enter_block(FEW, size, row, place)
             else:
-                enter_block(BLOCK, row, place)
+                enter_block(BLOCK, size, row, place)
         rest = (last - first) % BLOCK
         if rest and last - first >= BLOCK:
-            if pixel == FEW:
-                enter_block(FEW, row, last - BLOCK)
+            if pixel == FEW * size:
+                enter_block(FEW, size, row, last - BLOCK)
             else:
-                enter_block(BLOCK, row, last - BLOCK)
+                enter_block(BLOCK, size, row, last - BLOCK)
         elif rest:
             for place in range(first, last):
-                out = carray(at(r[OUT] + packed_place(r, place)), pixel, types.uint8)
-                source = carray(at(r[IN] + place), r[CHANNELS] * r[HEIGHT] * width, types.uint8)
+                out = carray(at(r[OUT] + packed_place(r, place)), pixel // size, element)
+                source = carray(at(r[IN] + size * place), r[CHANNELS] * r[HEIGHT] * width, element)
                 for c in range(r[CHANNELS]):
-                    out[c] = types.uint8(source[c * r[HEIGHT] * width] + r[OFFSET])
+                    out[c] = element(source[c * r[HEIGHT] * width] + r[OFFSET])
         return 0
 
     return op(enter)
 
 
 @functools.cache
-def make_leave(wide: int) -> Any:
-    """The cfunc of `leave`; wide: whether elements are i32."""
-    size = 4 if wide else 1
+def make_leave(size: int) -> Any:
+    """The cfunc of `leave`; size: bytes of an element, 1, 2 or 4."""
+    element = ELEMENTS[size]
 
     def leave(row: Any, start: Any, stop: Any) -> Any:
         r = as_row(row)
@@ -79,14 +82,9 @@ def make_leave(wide: int) -> Any:
         elif rest:
             for place in range(first, last):
                 source, out = r[IN] + packed_place(r, place), r[OUT] + size * place
-                if wide:
-                    words, sums = carray(at(source), r[CHANNELS], types.int32), carray(at(out), plane, types.int32)
-                    for c in range(r[CHANNELS]):
-                        sums[c * plane] = words[c]
-                else:
-                    stored, codes = carray(at(source), r[CHANNELS], types.uint8), carray(at(out), plane, types.uint8)
-                    for c in range(r[CHANNELS]):
-                        codes[c * plane] = types.uint8(stored[c] - r[OFFSET])
+                stored, codes = carray(at(source), r[CHANNELS], element), carray(at(out), plane, element)
+                for c in range(r[CHANNELS]):
+                    codes[c * plane] = element(stored[c] - r[OFFSET])
         return 0
 
     return op(leave)
@@ -100,38 +98,40 @@ def packed_place(r: Any, place: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def enter_block(typing: Any, size: Any, row: Any, place: Any) -> Any:
-    """Store the BLOCK pixels from `place` on, of size (literal) bytes at a time: FEW, or BLOCK."""
-    if not isinstance(size, types.IntegerLiteral):
+def enter_block(typing: Any, group: Any, size: Any, row: Any, place: Any) -> Any:
+    """Store the BLOCK pixels from `place` on, `group` elements of `size` bytes (literals) at a time: FEW, or BLOCK."""
+    if not all(isinstance(x, types.IntegerLiteral) for x in (group, size)):
         return None
-    literal = size.literal_value
+    literal, width = group.literal_value, size.literal_value
+    element = ir.IntType(8 * width)
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
-        row, place = args[1:]
+        row, place = args[2:]
         channels, plane = _column(b, row, CHANNELS), b.mul(_column(b, row, HEIGHT), _column(b, row, WIDTH))
-        source = b.add(_column(b, row, IN), place)
+        plane = b.mul(plane, const(width))
+        source = b.add(_column(b, row, IN), b.mul(place, const(width)))
         pixels = _pixels(b, row, OUT, place)
-        offset = splat(b, b.trunc(_column(b, row, OFFSET), I8), BLOCK)
-        lines = vector(I8, BLOCK)
+        offset = splat(b, b.trunc(_column(b, row, OFFSET), element), BLOCK)
+        lines = vector(element, BLOCK)
         with cgutils.for_range_slice(b, const(0), channels, const(BLOCK)) as (first, _):
             sources = [_channel(b, source, plane, channels, first, i) for i in range(BLOCK)]
             codes = [b.add(load(b, address, lines), offset) for address in sources]
             for address, stored in zip(pixels, transposed(b, codes), strict=True):
                 if literal == FEW:
                     stored = b.shuffle_vector(stored, stored, ir.Constant(vector(I32, FEW), list(range(FEW))))
-                store(b, stored, b.add(address, first))
+                store(b, stored, b.add(address, b.mul(first, const(width))))
         return context.get_dummy_value()
 
-    return types.void(size, types.int64, types.int64), generate
+    return types.void(group, size, types.int64, types.int64), generate
 
 
 @intrinsic(prefer_literal=True)
 def leave_block(typing: Any, size: Any, row: Any, place: Any) -> Any:
-    """Store all channels of the BLOCK pixels from `place` on; size (literal): bytes of an element, 1 or 4."""
+    """Store all channels of the BLOCK pixels from `place` on; size (literal): bytes of an element, 1, 2 or 4."""
     if not isinstance(size, types.IntegerLiteral):
         return None
     width = size.literal_value
-    element, group = (I8, BLOCK) if width == 1 else (I32, 4)
+    element, group = ir.IntType(8 * width), BLOCK // width
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
         row, place = args[1:]
@@ -139,7 +139,7 @@ def leave_block(typing: Any, size: Any, row: Any, place: Any) -> Any:
         plane = b.mul(plane, const(width))
         out = b.add(_column(b, row, OUT), b.mul(place, const(width)))
         pixels = _pixels(b, row, IN, place)
-        offset = splat(b, b.trunc(_column(b, row, OFFSET), element), group) if width == 1 else None
+        offset = splat(b, b.trunc(_column(b, row, OFFSET), element), group)
         lines = vector(element, group)
         with cgutils.for_range_slice(b, const(0), channels, const(group)) as (first, _):
             byte = b.mul(first, const(width))
@@ -149,7 +149,7 @@ def leave_block(typing: Any, size: Any, row: Any, place: Any) -> Any:
                 codes = transposed(b, stored)
                 # backward: what a padded channel puts at the last channel's place, the last channel then overwrites
                 for address, line in reversed(list(zip(targets, codes, strict=True))):
-                    store(b, b.sub(line, offset) if offset is not None else line, address, start * width)
+                    store(b, b.sub(line, offset), address, start * width)
         return context.get_dummy_value()
 
     return types.void(size, types.int64, types.int64), generate

@@ -14,10 +14,11 @@ from intsim.plan.packed.alias import OPS as ALIASES
 from intsim.plan.packed.alias import accept_alias
 from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
 from intsim.plan.packed.average_pool import accept_average_pool
+from intsim.plan.packed.clip import accept_clip
 from intsim.plan.packed.conv import accept_mac
 from intsim.plan.packed.copy import accept_concat, accept_resize
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import FEW, Image, image_of
+from intsim.plan.packed.image import FEW, WORD, Image, image_of
 from intsim.plan.packed.matmul import accept_matmul
 from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
@@ -69,6 +70,16 @@ def accept(
     return _accept(group, sources, image, bounds, isa)
 
 
+OF_WORDS = frozenset(
+    {
+        *("add", "sub", "max_pool", "clip", "concat", "resize_nearest", "pad", "slice", "transpose"),
+        *AVERAGE_POOLS,
+        *ALIASES,
+    }
+)
+"""Ops beside convolutions and matrix products that have a packed form of 16-bit codes."""
+
+
 def _accept(
     group: Group, sources: Sequence[Image], image: Image, bounds: Mapping[str, Bounds], isa: str
 ) -> PackedOp | str:
@@ -77,12 +88,19 @@ def _accept(
         return accept_matmul(group, (sources[0], sources[1]), image, bounds[head.name])
     if head.op in ("conv", "matmul"):
         return accept_mac(group, sources[0], image, bounds[head.name], isa)
+    sizes = {source.size for source in (*sources, image)}
+    if len(sizes) > 1:
+        return "its operands and its result have codes of 8 and of 16 bits"
+    if sizes == {WORD} and head.op not in OF_WORDS:
+        return f"{head.op} has no packed form of 16-bit codes"
     if head.op in AVERAGE_POOLS:
         return accept_average_pool(group, sources[0], image, isa)
     if head.op == "max_pool":
         return accept_max_pool(head, sources[0], image, isa)
-    if head.op in ("table", "clip") and len(group.layers) == 1:
+    if head.op == "table" and len(group.layers) == 1:
         return accept_table(group, sources[0], image)
+    if head.op == "clip" and len(group.layers) == 1:
+        return accept_clip(head, sources[0], image)
     if head.op == "concat" and len(group.layers) == 1:
         return accept_concat(head, sources, image)
     if head.op == "resize_nearest" and len(group.layers) == 1:
@@ -122,6 +140,8 @@ def _accept_constant_pair(
         if source.wide:
             return "it reads raw accumulators"
         sources.append(source)
+    if image.size == WORD and group.layers[0].op not in OF_WORDS:
+        return f"{group.layers[0].op} has no packed form of 16-bit codes"
     return accept_pair(group, sources, image, isa)
 
 

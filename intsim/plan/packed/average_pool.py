@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSE
 from intsim.kernels.packed.windows import taps_inside
 from intsim.kernels.windows import Windows
 from intsim.plan.packed.fuse import Group, float_ends
-from intsim.plan.packed.image import Image
+from intsim.plan.packed.image import BYTE, Image, padded
 from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned
 from intsim.plan.packed.window import WRONG_SHAPE, fits, flat
 
@@ -45,15 +45,15 @@ class PackedAveragePool(PackedOp):
     def __init__(self, group: Group, image: Image, windows: Windows, constants: Constants, isa: str) -> None:
         self.layers = group.layers
         self.inputs, self.output, self.image = group.layers[0].inputs, group.output, image
-        self._windows, self._constants, self._isa = windows, constants, isa
-        self.kernel = f"{group.layers[0].op}_u8_u8_{isa}"
-        self.reason = "sums of bytes"
+        self._windows, self._constants = windows, constants
+        self._number = ISAS[isa if image.size == BYTE else "avx2_i16"]
+        self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}_{VECTORS[self._number].name}"
+        self.reason = "sums of codes"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         source, place, w, c = places[self.inputs[0]], places[self.output], self._windows, self._constants
-        number = ISAS[self._isa]
-        lanes = VECTORS[number].lanes
-        vectors = 4 if self.image.pixel >= 4 * lanes else 1
+        lanes = VECTORS[self._number].lanes
+        vectors = 4 if padded(self.image.channels) >= 4 * lanes else 1
         blocks = -(-self.image.channels // (vectors * lanes))
         keep = []
         for d, size in enumerate((source.line, source.image.pixel)):
@@ -77,13 +77,13 @@ class PackedAveragePool(PackedOp):
             kernel.OUT_LINE: place.line,
             kernel.OUT_PIXEL: self.image.pixel,
             kernel.WIDTH: self.image.width,
-            kernel.BYTES: -(-self.image.channels // 4) * 4,
+            kernel.CHANNELS: -(-self.image.channels // 4) * 4,
             kernel.BLOCKS: blocks,
             kernel.WORDS: words.ctypes.data,
             kernel.CLASSES: classes.ctypes.data if varied else 0,
             kernel.MASK: mask.ctypes.data,
         }
-        function = kernel.make(c.mean, vectors, number, int(self.counting))
+        function = kernel.make(c.mean, vectors, self._number, int(self.counting))
         return Row(function, self.image.height * blocks, columns, {IN: source, OUT: place, **self.counts()}, keep)
 
 
@@ -103,7 +103,7 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
         windows = Windows(size, size, (1, 1), (1, 1), (0, 0), (0, 0), (1, 1))
         if image.elements != source.channels:
             return WRONG_SHAPE
-        image = Image(image.shape, source.channels, 1, 1, image.offset, image.zero)
+        image = replace(image, channels=source.channels, height=1, width=1)
     else:
         if not 1 <= len(p["kernel"]) <= 2:
             return "it has more than two spatial axes"
@@ -117,6 +117,8 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
         )
     if image.channels != source.channels:
         return WRONG_SHAPE
+    if source.size != BYTE and layer.op.endswith("float32"):
+        return f"{layer.op} has no packed form of 16-bit codes"
     constants = _CONSTANTS[layer.op](group, source, image, windows)
     return constants if isinstance(constants, str) else PackedAveragePool(group, image, windows, constants, isa)
 
@@ -127,7 +129,7 @@ def _integers(group: Group, source: Image, image: Image, windows: Windows) -> Co
     zero = int(p.get("x_zero", 0)) + source.offset
     words = []
     for inside, count in pairs:
-        found = kernel.quotient(inside, count, int(p["shift"]), p["rounding"], zero)
+        found = kernel.quotient(inside, count, int(p["shift"]), p["rounding"], zero, source.ends)
         if found is None:
             return "its sums and their quotient need more than 32 bits"
         words.append(found)

@@ -36,7 +36,7 @@ def axis_offsets(place: Place, axis: int | None) -> Array:
         return np.zeros(1, np.int64)
     line, _, channel = memory_axes(image)
     if axis == channel:
-        return np.arange(image.channels, dtype=np.int64)
+        return np.arange(image.channels, dtype=np.int64) * image.size
     if axis == line:
         return np.arange(image.height, dtype=np.int64) * place.line
     y, x = np.divmod(np.arange(image.shape[axis], dtype=np.int64), image.width)

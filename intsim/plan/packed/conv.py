@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import conv as kernel
+from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
-from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.ir import STEP, VECTORS, divided
 from intsim.kernels.packed.requantizers import Requantized
+from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
-from intsim.plan.packed.depthwise import PackedDepthwise
+from intsim.plan.packed.depthwise import LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import Image, Padding, padded
+from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, window
 from intsim.ranges import Bounds
@@ -28,14 +30,18 @@ TILES: Mapping[str, Mapping[int, tuple[int, ...]]] = {
     "avx512vnni": {4: (4, 5, 3), 2: (4, 10, 5, 3), 3: (4, 7, 5, 3), 1: (12, 8, 5, 3)},
     "avxvnni": {2: (6, 5, 4, 3)},
     "avx2": {2: (6, 5, 4, 3)},
+    "avx2_i16": {2: (6, 5, 4, 3)},
+    "avx2_i16_parts": {1: (5, 4, 3)},
 }
-"""Instruction set -> vectors of channels -> pixels of a tile; both the fastest first.
+"""Form of instructions (ir.VECTORS) -> vectors of channels -> pixels of a tile; both the fastest first.
+
+What is no product of u8 and i8 takes 16-bit products of 256 bits, on every instruction set.
 
 Small tiles are the fastest, so long as their sums hide the latency of a product: the epilogue of one then runs beside
 the products of the next, which is why more of the registers are not used. (Channels come in multiples of 16.)
 """
 
-TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1}
+TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1, "avx2_i16": 1, "avx2_i16_parts": 1}
 """What a tile costs beside its pixels, in pixels."""
 
 WASTE = 8
@@ -62,35 +68,39 @@ class PackedConv(PackedOp):
         clip: tuple[int, int],
         geometry: Geometry,
         groups: int,
-        isa: str,
+        form: str,
     ) -> None:
-        """weights: int8-valued [outputs, channels / groups, height, width]; start: int64[outputs], the accumulator's
-        value for an input of zero bytes' padding; clip: what the output format clips to, in the bits of rows.CLIP_LOW.
+        """weights: [outputs, channels / groups, height, width], valued as `form` takes them, a name of ir.VECTORS;
+        start: int64[outputs], the accumulator's value for an input of zeros as stored; clip: what the output format
+        clips to, in the bits of rows.CLIP_LOW.
         """
         self.layers = layers
         self.inputs = (layers[0].inputs[0],)
         self.output = layers[-1].outputs[0]
         self.source, self.image = source, image
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, clip
-        self._geometry, self._groups, self._isa = geometry, groups, isa
+        self._geometry, self._groups = geometry, groups
+        self._form, self._number, self._v = form, ISAS[form], VECTORS[ISAS[form]]
+        self._long = EPILOGUES[NUMBERS[requantized.epilogue]].long
         self.vectors = self._vectors()
         self.pixels = self._pixels(image.height * image.width)
         self.products = weights.size * image.height * image.width
         read = source.height * source.width * source.pixel
-        self.whole = weights.size > read * (padded(len(weights)) // (self.vectors * VECTORS[ISAS[isa]].lanes))
-        self.kernel = f"{layers[0].op}_u8_{'i32' if image.wide else 'u8'}__{requantized.epilogue}_{isa}"
-        self.reason = f"{self.pixels}x{self.vectors * VECTORS[ISAS[isa]].lanes} tiles"
+        self.whole = weights.size > read * (padded(len(weights)) // (self.vectors * self._v.lanes))
+        self.kernel = f"{layers[0].op}_{source.kind}_{image.kind}__{requantized.epilogue}_{self._v.name}"
+        self.reason = f"{self.pixels}x{self.vectors * self._v.lanes} tiles"
+        if self._long:
+            self.reason += ", sums in 64 bits" + ", of both halves of the weights" * (self._v.parts > 1)
 
     def _vectors(self) -> int:
         """Vectors of channels of the tile."""
-        lanes = VECTORS[ISAS[self._isa]].lanes
-        blocks = padded(len(self._weights) // self._groups * self.merge) // lanes
-        return next(v for v in TILES[self._isa] if blocks % v == 0)
+        blocks = padded(len(self._weights) // self._groups * self.merge) // self._v.lanes
+        return next(v for v in TILES[self._form] if blocks % v == 0)
 
     def _pixels(self, count: int) -> int:
         """Pixels of the tile, of so many: those that waste least on the last one, which overlaps."""
-        sizes = [p for p in TILES[self._isa][self.vectors] if p <= count] or [count]
-        return min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[self._isa]))
+        sizes = [p for p in TILES[self._form][self.vectors] if p <= count] or [count]
+        return min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[self._form]))
 
     @cached_property
     def merge(self) -> int:
@@ -100,7 +110,7 @@ class PackedConv(PackedOp):
 
     @property
     def packing(self) -> tuple[object, ...]:
-        return self.vectors, self.merge, self.tap_channels
+        return self.vectors, self.merge, self.tap_channels, self._form
 
     @property
     def dense(self) -> bool:
@@ -118,10 +128,11 @@ class PackedConv(PackedOp):
     @cached_property
     def packed(self) -> tuple[Array, Array]:
         """Weights and parameters in memory order; made once."""
-        v = VECTORS[ISAS[self._isa]]
+        v = self._v
         outputs, inputs, height, width = self._weights.shape
         parts = self._groups // self.merge
-        merged_weights = np.zeros((parts, outputs // parts, height, width, self.tap_channels), np.int8)
+        dtype = np.int8 if v.vnni else np.int16
+        merged_weights = np.zeros((parts, outputs // parts, height, width, self.tap_channels), dtype)
         per = outputs // self._groups
         for group in range(self._groups):
             part, inner = divmod(group, self.merge)
@@ -130,13 +141,18 @@ class PackedConv(PackedOp):
         taps, channels = (height, width * self.tap_channels) if self.joined else (height * width, self.tap_channels)
         block = v.lanes * self.vectors
         full = padded(outputs // parts)
-        matrix = np.zeros((parts, full, taps, channels // 4, 4), np.int8)
-        matrix[:, : outputs // parts] = merged_weights.reshape(parts, outputs // parts, taps, channels // 4, 4)
-        blocks = matrix.reshape(parts * full // block, self.vectors, v.lanes, taps, channels // 4, 4)
+        steps = channels // v.codes
+        matrix = np.zeros((parts, full, taps, steps, v.codes), dtype)
+        matrix[:, : outputs // parts] = merged_weights.reshape(parts, outputs // parts, taps, steps, v.codes)
+        blocks = matrix.reshape(parts * full // block, self.vectors, v.lanes, taps, steps, v.codes)
         ordered = blocks.transpose(0, 3, 4, 1, 2, 5)
-        if not v.vnni:
-            ordered = np.stack([ordered[..., 0::2], ordered[..., 1::2]], axis=4).astype(np.int16)
-        vectors = [self._start + self._requantized.start, *self._requantized.vectors]
+        if v.size == 1 and not v.vnni:
+            ordered = np.stack([ordered[..., 0::2], ordered[..., 1::2]], axis=4)
+        if v.parts > 1:
+            ordered = np.stack(divided(ordered), axis=3)
+        start = self._start + self._requantized.start
+        starts = words(np.broadcast_to(start, outputs)) if self._long else (start,)
+        vectors = [*starts, *self._requantized.vectors]
         parameters = np.zeros((len(vectors), parts, full), np.int32)
         for number, values in enumerate(vectors):
             spread = np.broadcast_to(values, outputs).reshape(parts, -1)
@@ -147,7 +163,32 @@ class PackedConv(PackedOp):
     @property
     def tap_channels(self) -> int:
         """Channels of a tap's pixel."""
-        return self.source.pixel if self.dense else self.source.channels // self._groups * self.merge
+        pixel = self.source.pixel // self.source.size
+        return pixel if self.dense else self.source.channels // self._groups * self.merge
+
+    @property
+    def _steps(self) -> int:
+        """Steps of a tap."""
+        return self.tap_channels * (self._geometry.kernel[1] if self.joined else 1) // self._v.codes
+
+    @cached_property
+    def _segments(self) -> int:
+        """Into how many equal runs each tap is divided, so that 32 bits hold the sums of one.
+
+        What is stored is an i16, whatever it is, so that 2**15 times the sum of a run's weights bounds it.
+        """
+        if not self._long:
+            return 1
+        kernel, steps = self._geometry.kernel, self._steps
+        taps = kernel[0] if self.joined else kernel[0] * kernel[1]
+        weights = self.packed[0].view(np.int16).reshape(-1, taps, steps, self._v.parts * self.vectors, self._v.lanes, 2)
+        sums = np.abs(weights.astype(np.int32)).sum(axis=-1)
+        for count in range(1, steps + 1):
+            if steps % count == 0:
+                runs = sums.reshape(len(sums), taps, count, steps // count, *sums.shape[3:]).sum(axis=3)
+                if runs.max() < 1 << 16:
+                    return count
+        raise AssertionError("two products fit 32 bits")
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         source, place = places[self.inputs[0]], places[self.output]
@@ -164,18 +205,18 @@ class PackedConv(PackedOp):
         columns = np.arange(1 if self.joined else g.kernel[1]) * g.dilations[1] * source.image.pixel
         tap_offsets = (np.arange(g.kernel[0]) * g.dilations[0] * source.line)[:, None] + columns
         tap_offsets = tap_offsets.reshape(-1)
-        steps = self.tap_channels * (g.kernel[1] if self.joined else 1) // 4
+        steps = self._steps // self._segments
+        tap_offsets = (tap_offsets[:, None] + np.arange(self._segments) * steps * STEP).reshape(-1)
         pixels = self._pixels(len(row_offsets))
         tiles = -(-len(row_offsets) // pixels)
         parts = self._groups // self.merge
-        lanes = VECTORS[ISAS[self._isa]].lanes
-        blocks = padded(len(self._weights) // parts) // (lanes * self.vectors)
+        blocks = padded(len(self._weights) // parts) // (self._v.lanes * self.vectors)
         weights, parameters = self.packed
         keep = [weights, parameters, row_offsets, tap_offsets, out_offsets]
         addresses = [array.ctypes.data for array in keep]
         r = self._requantized
         return Row(
-            kernel.make(pixels, self.vectors, r.number(image.offset), ISAS[self._isa], int(self.counting)),
+            kernel.make(pixels, self.vectors, r.number(image.offset, image.size), self._number, int(self.counting)),
             tiles * blocks * parts,
             {
                 LOW: r.low,
@@ -193,7 +234,7 @@ class PackedConv(PackedOp):
                 kernel.PIXELS: len(row_offsets),
                 kernel.TILES: tiles,
                 kernel.GROUP_BLOCKS: blocks,
-                kernel.GROUP_BYTES: self.tap_channels if parts > 1 else 0,
+                kernel.GROUP_BYTES: self.tap_channels * self.source.size if parts > 1 else 0,
             },
             {IN: source, OUT: place, **self.counts()},
             keep,
@@ -219,8 +260,8 @@ def accept_mac(
         return "both operands are activations"
     if not bounds.cannot_overflow or (p.get("summation") or PLAIN).spill_shift:
         return "its sums may leave the accumulator, or are rounded between passes"
-    if bounds.needed_bits > 32:
-        return f"its sums need {bounds.needed_bits} bits, packed kernels have 32"
+    if bounds.needed_bits > 32 and source.size == BYTE:
+        return f"its sums need {bounds.needed_bits} bits, packed kernels of 8-bit codes have 32"
     requantized = group.requantized((min(bounds.low), max(bounds.high)))
     if isinstance(requantized, str):
         return requantized
@@ -228,18 +269,23 @@ def accept_mac(
     if isinstance(found, str):
         return found
     weights, geometry, groups = found
-    if weights.dtype != np.int8 and weights.size and not (weights.min() >= -128 and weights.max() <= 127):
-        return "its weights without their zero points have more than 8 bits"
+    long = EPILOGUES[NUMBERS[requantized.epilogue]].long
+    low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
+    if not -(1 << 15) <= low <= high < 1 << 15:
+        return "its weights without their zero points have more than 16 bits"
+    wide = not -128 <= low <= high <= 127
+    of_words = "avx2_i16_parts" if long and wide else "avx2_i16"
+    form = of_words if source.size == WORD else "avx2" if wide else isa
     x_zero = int(p["a_zero" if layer.op == "matmul" else "x_zero"]) + source.offset
     outputs = len(weights)
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1, dtype=np.int64)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
-    if is_depthwise(weights, groups) and not source.few:
-        return PackedDepthwise(group, image, weights[:, 0], start, requantized, geometry, isa)
+    if is_depthwise(weights, groups) and not source.few and (not long or weights[0].size <= LONGEST_KERNEL):
+        return PackedDepthwise(group, source, image, weights[:, 0], start, requantized, geometry, form)
     if not source.few and merged(groups, outputs, weights.shape[1], source.channels) > WASTE:
         return f"its {groups} groups have too few channels"
-    return PackedConv(group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, isa)
+    return PackedConv(group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, form)
 
 
 def _matrix(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry, int] | str:

@@ -30,7 +30,7 @@ class PackedResize(PackedOp):
         """lines, columns: the index in the input of each output line and column."""
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs[:1], layer.outputs[0], image
         self._lines, self._columns = lines, columns
-        self.kernel = f"{layer.op}_u8_u8"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "pixels copied whole"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -44,7 +44,7 @@ class PackedConcat(PackedOp):
         """axis: of the value without the batch."""
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
         self._sources, self._axis = tuple(sources), axis
-        self.kernel = f"{layer.op}_u8_u8"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "pixels copied side by side"
 
     def parts(self) -> Sequence[PackedOp]:
@@ -77,15 +77,16 @@ def _row(source: Place, place: Place, lines: Array, columns: Array) -> Row:
 def copied(source: Place, place: Place, lines: Array, columns: Array, channels: int) -> Row:
     """So many channels of the source's pixels, by the offsets of lines and columns, into a place line by line."""
     keep = [np.ascontiguousarray(lines, np.int64), np.ascontiguousarray(columns, np.int64)]
+    size = channels * place.image.size
     filled = {
         kernel.ROW_OFFSETS: keep[0].ctypes.data,
         kernel.COLUMN_OFFSETS: keep[1].ctypes.data,
-        kernel.BYTES: channels,
+        kernel.BYTES: size,
         kernel.OUT_LINE: place.line,
         kernel.OUT_PIXEL: place.image.pixel,
         kernel.WIDTH: len(columns),
     }
-    return Row(kernel.make(kernel.width_for(channels)), len(lines), filled, {IN: source, OUT: place}, keep)
+    return Row(kernel.make(kernel.width_for(size)), len(lines), filled, {IN: source, OUT: place}, keep)
 
 
 def accept_concat(layer: Layer, sources: Sequence[Image], image: Image) -> PackedConcat | str:

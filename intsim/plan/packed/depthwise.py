@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import depthwise as kernel
+from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
+from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import Image, Padding
@@ -25,6 +27,10 @@ RESULTS, RESULTS_STRIDED = 8, 4
 they read than where strides leave little to share."""
 
 
+LONGEST_KERNEL = 511
+"""Taps of a kernel whose sums fit 32 bits, of i16 codes and each part of the weights, which is at most 2**7."""
+
+
 class PackedDepthwise(PackedOp):
     """A convolution of each channel by its own kernel, with its requantizer."""
 
@@ -33,21 +39,22 @@ class PackedDepthwise(PackedOp):
     def __init__(
         self,
         group: Group,
+        source: Image,
         image: Image,
         weights: Array,
         start: Array,
         requantized: Requantized,
         geometry: Geometry,
-        isa: str,
+        form: str,
     ) -> None:
-        """weights: int8-valued [C, height, width]; start: int64[C], as for PackedConv."""
+        """weights: [C, height, width]; form, start: int64[C]: as for PackedConv."""
         self.layers = group.layers
         self.inputs, self.output, self.image = group.layers[0].inputs[:1], group.output, image
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, group.clip
-        self._geometry, self._isa = geometry, isa
+        self._geometry, self._number = geometry, ISAS[form]
+        self._long = EPILOGUES[NUMBERS[requantized.epilogue]].long
         self.products = weights.size * image.height * image.width
-        kind = "i32" if image.wide else "u8"
-        self.kernel = f"depthwise_u8_{kind}__{requantized.epilogue}_{isa}"
+        self.kernel = f"depthwise_{source.kind}_{image.kind}__{requantized.epilogue}_{VECTORS[self._number].name}"
         self.reason = "each channel has its own kernel"
 
     def padding(self, source: str) -> Padding:
@@ -64,19 +71,18 @@ class PackedDepthwise(PackedOp):
     @cached_property
     def packed(self) -> tuple[Array, Array]:
         """Weights and parameters in memory order; made once."""
-        number = ISAS[self._isa]
         if self._dilated:
-            weights = kernel.pack_taps(self._weights, number)
+            weights = kernel.pack_taps(self._weights, self._number)
         else:
-            weights = kernel.pack_weights(self._weights, self._geometry.strides[1], self._columns, number)
-        channels, r = len(self._weights), self._requantized
-        start = np.broadcast_to(self._start + r.start, channels)
-        vectors = [np.ascontiguousarray(np.broadcast_to(v, channels)) for v in r.vectors]
-        return aligned_copy(weights), aligned_copy(kernel.pack_parameters(start, vectors, number))
+            weights = kernel.pack_weights(self._weights, self._geometry.strides[1], self._columns, self._number)
+        r, start = self._requantized, self._start + self._requantized.start
+        starts = words(start) if self._long else (start,)
+        vectors = [np.ascontiguousarray(np.broadcast_to(v, len(self._weights))) for v in (*starts, *r.vectors)]
+        return aligned_copy(weights), aligned_copy(kernel.pack_parameters(vectors, self._number))
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         source, place, g, r = places[self.inputs[0]], places[self.output], self._geometry, self._requantized
-        height, width, number = self.image.height, self.image.width, ISAS[self._isa]
+        height, width, number = self.image.height, self.image.width, self._number
         blocks = -(-self.image.channels // VECTORS[number].lanes)
         weights, parameters = self.packed
         keep = [weights, parameters]
@@ -98,13 +104,14 @@ class PackedDepthwise(PackedOp):
             kernel.WEIGHTS: weights.ctypes.data,
             kernel.PARAMETERS: parameters.ctypes.data,
         }
-        variant = r.number(self.image.offset), number, int(self.counting)
+        variant = r.number(self.image.offset, self.image.size), number, int(self.counting)
         if self._dilated:
-            offsets = kernel.tap_offsets(g.kernel, g.dilations, source.line, pixel)
+            codes = VECTORS[number].codes
+            offsets = kernel.tap_offsets(g.kernel, g.dilations, source.line, pixel, codes)
             keep.append(offsets)
             columns |= {
                 kernel.TAP_OFFSETS: offsets.ctypes.data,
-                kernel.STEPS: len(offsets) // 4,
+                kernel.STEPS: len(offsets) // codes,
                 kernel.STRIDE_H: g.strides[0] * source.line,
                 kernel.STRIDE_W: g.strides[1] * pixel,
             }

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
+from intsim.kernels.packed import requantizers_int64
+from intsim.kernels.packed.requantizers import INT32, REQUANTIZERS, Requantized, format_limits
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, LOW
 from intsim.lowering.lowered import MAC_LAYERS, Layer
 from intsim.plan.packed.op import float_bits
@@ -38,10 +39,11 @@ class Group:
         return low, high
 
     def requantized(self, bounds: tuple[int, int]) -> Requantized | str:
-        """The epilogue of its requantizer, `raw` where it has none; in words why there is none."""
+        """The epilogue of its requantizer of sums within bounds, `raw` without one; in words why there is none."""
+        long = bounds[0] < INT32[0] or bounds[1] > INT32[1]
         if len(self.layers) == 1:
-            return Requantized("raw", np.zeros(1, np.int64), (), 0, 0, 0)
-        make = REQUANTIZERS.get(self.head.op)
+            return "raw sums have at most 32 bits" if long else Requantized("raw", np.zeros(1, np.int64), (), 0, 0, 0)
+        make = (requantizers_int64.REQUANTIZERS if long else REQUANTIZERS).get(self.head.op)
         if make is None:
             return f"{self.head.op} has no packed form"
         return make(self.head.parameters, *self.limits(), bounds)

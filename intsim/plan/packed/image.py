@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
+
+import numpy as np
 
 from intsim.formats import Format
 
@@ -12,8 +15,8 @@ FEW = 4
 
 WIDTH = 16
 
-BITS = 8
-"""Bits of the widest codes that are packed."""
+BYTE, WORD, SUM = 1, 2, 4
+"""Bytes of a stored element: codes of at most 8 bits, u8; of at most 16, i16; raw accumulators, i32."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ class Padding:
 
 @dataclass(frozen=True)
 class Image:
-    """One image of a value: [height, width, channels], channels padded, elements of one byte (accumulators: four).
+    """One image of a value: [height, width, channels], channels padded, elements of `size` bytes: BYTE, WORD or SUM.
 
-    offset: what is added to a code to get its byte, 128 for signed formats. zero: the byte of the zero point, which
-    padding is filled with. shape: the value's own shape without the batch, whose elements in ONNX's order are
-    [channels, height, width]; or [height, width, channels] where it is in `rows`, as matrices are: see layout.py. few:
-    whether a pixel has FEW channels.
+    offset: what is added to a code to get what is stored: 128 for signed codes of a byte, -32768 for unsigned ones of
+    16 bits. zero: the stored zero point, which padding is filled with. shape: the value's own shape without the batch,
+    whose elements in ONNX's order are [channels, height, width]; or [height, width, channels] where it is in `rows`, as
+    matrices are: see layout.py. few: whether a pixel has FEW channels.
     """
 
     shape: tuple[int, ...]
@@ -56,14 +59,35 @@ class Image:
     width: int
     offset: int = 0
     zero: int = 0
-    wide: bool = False
+    size: int = BYTE
     few: bool = False
     rows: bool = False
 
     @property
+    def wide(self) -> bool:
+        """Whether it holds raw accumulators."""
+        return self.size == SUM
+
+    @property
+    def kind(self) -> str:
+        """The name of a stored element's type."""
+        return {BYTE: "u8", WORD: "i16", SUM: "i32"}[self.size]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of a stored element."""
+        return np.dtype({BYTE: np.uint8, WORD: np.int16, SUM: np.int32}[self.size])
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the greatest element that can be stored."""
+        bits = 8 * self.size
+        return (0, (1 << bits) - 1) if self.size == BYTE else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+    @property
     def pixel(self) -> int:
         """Bytes of a pixel."""
-        return FEW if self.few else padded(self.channels) * (4 if self.wide else 1)
+        return (FEW if self.few else padded(self.channels)) * self.size
 
     @property
     def canonical(self) -> bool:
@@ -101,18 +125,23 @@ def image_of(
     """The Image of a value of that shape, the batch first; in words why it has none. rows: see Image."""
     if format is None:
         return "it holds reals"
-    if not wide and format.bits > BITS:
-        return f"its codes have {format.bits} bits, packed ones have at most {BITS}"
+    size = SUM if wide else BYTE if format.bits <= 8 * BYTE else WORD
+    if not wide and format.bits > 8 * WORD:
+        return f"its codes have {format.bits} bits, packed ones have at most {8 * WORD}"
     if len(format.zero_point) > 1 and len(set(format.zero_point)) > 1:
         return "its zero points differ by channel"
     own = shape[1:]
     if not 2 <= len(shape) <= 4 or any(length is None or length < 1 for length in own):
         return f"its shape {list(shape)} is no batch of images of a known size"
     lengths = tuple(int(length) for length in own if length is not None)
-    offset = 128 if format.signed and not wide else 0
+    offset = 0
+    if size == BYTE and format.signed:
+        offset = 128
+    if size == WORD and not format.signed and format.bits == 8 * WORD:
+        offset = -(1 << 15)
     zero = 0 if wide else format.zero_point[0] + offset
     rows = rows and len(lengths) > 1
-    return Image(lengths, *axes(lengths, rows), offset, zero, wide, rows=rows)
+    return Image(lengths, *axes(lengths, rows), offset, zero, size, rows=rows)
 
 
 def axes(shape: tuple[int, ...], rows: bool = False) -> tuple[int, int, int]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import matmul as kernel
+from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.plan.packed.conv import TILE_COST, TILES
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import WIDTH, Image, padded
+from intsim.plan.packed.image import BYTE, WIDTH, Image, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
 from intsim.plan.packed.window import WRONG_SHAPE
 from intsim.ranges import Bounds
@@ -47,7 +48,7 @@ class PackedMatmul(PackedOp):
         sizes = [p for p in TILES[isa][kernel.WIDTH] if p <= image.width] or [image.width]
         self.pixels = min(sizes, key=lambda p: -(-image.width // p) * (p + TILE_COST[isa]))
         self.products = image.height * image.width * image.channels * sources[0].channels
-        self.kernel = f"matmul_u8_{'i32' if image.wide else 'u8'}__{requantized.epilogue}_{isa}"
+        self.kernel = f"matmul_u8_{image.kind}__{requantized.epilogue}_{isa}"
         self.reason = f"{self.pixels}x{kernel.BLOCK} tiles, its second operand packed as it runs"
         self.blocks, self.steps = padded(image.channels) // kernel.BLOCK, -(-sources[0].channels // kernel.STEP)
 
@@ -137,7 +138,7 @@ class _Product(PackedOp):
             kernel.WEIGHT_STACK: int(whole.sources[1].height > 1),
             kernel.PARAMETERS2: whole.weight_bytes,
         }
-        function = kernel.make(whole.pixels, r.number(image.offset), int(self.counting))
+        function = kernel.make(whole.pixels, r.number(image.offset, image.size), int(self.counting))
         operands = {IN: a, IN2: packed, OUT: place, **self.counts()}
         return Row(function, image.height * whole.blocks * tiles, columns, operands, keep)
 
@@ -147,8 +148,10 @@ def accept_matmul(group: Group, sources: tuple[Image, Image], image: Image, boun
     p, (a, b) = group.layers[0].parameters, sources
     if not bounds.cannot_overflow or (p.get("summation") or PLAIN).spill_shift:
         return "its sums may leave the accumulator, or are rounded between passes"
+    if any(source.size != BYTE for source in sources):
+        return "both operands are activations, with codes of 16 bits"
     if bounds.needed_bits > 32:
-        return f"its sums need {bounds.needed_bits} bits, packed kernels have 32"
+        return f"its sums need {bounds.needed_bits} bits, packed kernels of 8-bit codes have 32"
     if len(a.shape) != len(b.shape) or len(a.shape) == 1:
         return "its operands differ in their axes" if len(a.shape) != len(b.shape) else "it multiplies whole batches"
     if not (a.is_matrix and b.is_matrix and image.is_matrix):
@@ -160,6 +163,8 @@ def accept_matmul(group: Group, sources: tuple[Image, Image], image: Image, boun
     requantized = group.requantized((min(bounds.low), max(bounds.high)))
     if isinstance(requantized, str):
         return requantized
+    if EPILOGUES[NUMBERS[requantized.epilogue]].long:
+        return "both operands are activations, and its requantizer takes 64 bits"
     start: Array = np.zeros(image.channels, np.int64)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), image.channels)

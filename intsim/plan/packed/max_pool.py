@@ -22,8 +22,8 @@ class PackedMaxPool(PackedOp):
     def __init__(self, layer: Layer, image: Image, isa: str) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
         self._isa = isa
-        self.kernel = f"max_pool_u8_u8_{isa}"
-        self.reason = "on bytes, whose order is that of the codes"
+        self.kernel = f"max_pool_{image.kind}_{image.kind}_{isa}"
+        self.reason = "on what is stored, whose order is that of the codes"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         source, place, p = places[self.inputs[0]], places[self.output], self.layers[0].parameters
@@ -45,7 +45,7 @@ class PackedMaxPool(PackedOp):
             kernel.OUT_LINE: place.line,
             kernel.WIDTH: self.image.width,
         }
-        function = kernel.make(*unrolled, kernel.width_for(pixel, number))
+        function = kernel.make(*unrolled, kernel.width_for(pixel, number), self.image.size)
         return Row(function, self.image.height, columns, {IN: source, OUT: place}, list(keep))
 
 

@@ -28,7 +28,7 @@ class Place:
     """Where an image lies in a workspace: `first` is the offset of its first pixel, behind the padding around it.
 
     arena: the number of the arena; stride: bytes from one image to the next, 0 where there is one at a time. channel:
-    the first channel that is meant.
+    bytes of a pixel before the first channel that is meant.
     """
 
     image: Image
@@ -146,7 +146,7 @@ def border(place: Place, base: int) -> Array:
     """What the interpreter needs to fill the padding of a place: int64[BORDER_FIELDS]."""
     p, image = place.padding, place.image
     fields = [base + place.offset, image.height, image.width, image.pixel]
-    fields += [p.top, p.left, p.bottom, p.right, image.zero]
+    fields += [p.top, p.left, p.bottom, p.right, image.zero, image.size]
     assert len(fields) == BORDER_FIELDS
     return np.array(fields, np.int64)
 

@@ -25,11 +25,11 @@ OUTSIDE = -1
 class PackedPad(PackedOp):
     """Elements of the input by their numbers along each axis, and a constant where they are OUTSIDE."""
 
-    def __init__(self, layer: Layer, image: Image, taken: tuple[Array, ...], byte: int) -> None:
-        """taken: int64 of each axis without the batch, those of the channels in one piece; byte: the constant."""
+    def __init__(self, layer: Layer, image: Image, taken: tuple[Array, ...], stored: int) -> None:
+        """taken: int64 of each axis without the batch, those of the channels in one piece; stored: the constant."""
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs[:1], layer.outputs[0], image
-        self.taken, self.byte = taken, byte
-        self.kernel = f"{layer.op}_u8_u8"
+        self.taken, self.stored = taken, stored
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "pixels copied"
 
     def parts(self) -> Sequence[PackedOp]:
@@ -45,13 +45,13 @@ class _Fill(PackedOp):
 
     def __init__(self, whole: PackedPad) -> None:
         self.layers, self.inputs, self.output, self.image = whole.layers, (), whole.output, whole.image
-        self.kernel, self.reason, self._byte = whole.kernel, whole.reason, whole.byte
+        self.kernel, self.reason, self._stored = whole.kernel, whole.reason, whole.stored
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         place, image = places[self.output], self.image
         lines, columns = np.zeros(image.height, np.int64), np.zeros(image.width, np.int64)
         row = copied(place, place, lines, columns, image.channels)
-        pixel = aligned_copy(np.full(image.pixel, self._byte, np.uint8))
+        pixel = aligned_copy(np.full(image.pixel // image.size, self._stored, image.dtype))
         row.operands.pop(IN)
         row.columns[IN] = pixel.ctypes.data
         row.keep.append(pixel)

@@ -13,6 +13,7 @@ from intsim.formats import Format
 from intsim.kernels.fma import fma
 from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
+from intsim.kernels.packed.epilogues import WORDS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS as LANES
 from intsim.kernels.packed.requantizers import Requantized, format_limits
@@ -20,7 +21,7 @@ from intsim.kernels.packed.requantizers import requantize as shifted
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.kernels.rounding import shift_terms
 from intsim.plan.packed.fuse import Group, float_ends
-from intsim.plan.packed.image import BITS, Image, Padding, image_of
+from intsim.plan.packed.image import BYTE, WORD, Image, Padding, image_of
 from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned, aligned_copy, float_bits
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +42,7 @@ class Pair:
 class PackedPair(PackedOp):
     """An op on two packed images, or on one and a constant; one line, or one pixel a line, of either is repeated.
 
-    constants: operand, 0 or 1 -> its image and stored bytes u8[height, width, bytes of a pixel].
+    constants: operand, 0 or 1 -> its image and what is stored of it, [height, width, padded channels].
     """
 
     clips = True
@@ -52,10 +53,10 @@ class PackedPair(PackedOp):
         self.layers = group.layers
         self.inputs = tuple(name for i, name in enumerate(group.layers[0].inputs) if i not in constants)
         self.output, self.image = group.output, image
-        self._pair, self._isa = pair, isa
         self._constants = {i: (own, aligned_copy(stored)) for i, (own, stored) in constants.items()}
-        self.kernel = f"{group.layers[0].op}_u8_u8__{pair.kind}_{isa}"
-        self.reason = "bytes of both operands side by side"
+        self._pair, self._form = pair, isa if image.size == BYTE else "avx2_i16"
+        self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}__{pair.kind}_{LANES[ISAS[self._form]].name}"
+        self.reason = "codes of both operands side by side"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         image, place, vectors = self.image, places[self.output], VECTORS
@@ -64,7 +65,8 @@ class PackedPair(PackedOp):
             Place(self._constants[i][0], Padding(), 0, 0) if i in self._constants else places[next(names)]
             for i in range(2)
         ]
-        run, lines = image.width * image.pixel, image.height
+        channels = image.pixel // image.size
+        run, lines = image.width * channels, image.height
         pixels = any(o.image.width != image.width for o in operands)
         repeated = pixels or any(o.image.height != image.height for o in operands)
         if not (repeated or any(p.padding.any for p in (*operands, place))):
@@ -78,15 +80,15 @@ class PackedPair(PackedOp):
         for column, operand in zip((pairs.LINE, pairs.LINE2), operands, strict=True):
             columns[column] = operand.line if operand.image.height == image.height else 0
         if pixels:
-            vectors = VECTORS if image.pixel % (VECTORS * LANES[ISAS[self._isa]].lanes) == 0 else 1
-            columns |= {pairs.RUNS: image.width, pairs.RUN: image.pixel, pairs.OUT_STEP: image.pixel}
+            vectors = VECTORS if channels % (VECTORS * LANES[ISAS[self._form]].lanes) == 0 else 1
+            columns |= {pairs.RUNS: image.width, pairs.RUN: channels, pairs.OUT_STEP: image.pixel}
             for column, operand in zip((pairs.STEP, pairs.STEP2), operands, strict=True):
                 columns[column] = image.pixel if operand.image.width == image.width else 0
         keep = []
         if self.counting:
             size = columns[pairs.RUNS] * columns[pairs.RUN]
             mask = aligned(size + LINE)
-            mask[:size] = np.tile(np.arange(image.pixel) < image.channels, size // image.pixel) * np.uint8(255)
+            mask[:size] = np.tile(np.arange(channels) < image.channels, size // channels) * np.uint8(255)
             columns[pairs.MASK] = mask.ctypes.data
             keep.append(mask)
         addressed: dict[int, Place | External] = {OUT: place, **self.counts()}
@@ -95,7 +97,7 @@ class PackedPair(PackedOp):
                 columns[column] = self._constants[i][1].ctypes.data
             else:
                 addressed[column] = operand
-        function = self._pair.make(ISAS[self._isa], int(self.counting), vectors)
+        function = self._pair.make(ISAS[self._form], int(self.counting), vectors)
         return Row(function, lines, columns, addressed, keep)
 
 
@@ -115,6 +117,8 @@ def accept_pair(
         constants[i] = found
         images.append(found[0])
     a, b = images
+    if len({operand.size for operand in (*images, image)}) > 1:
+        return "its operands and its result have codes of 8 and of 16 bits"
     if not all(_repeats(operand, image) for operand in images):
         return "one operand is broadcast over the other"
     if a.few or b.few:
@@ -137,21 +141,19 @@ def _repeats(operand: Image, image: Image) -> bool:
 
 
 def constant_image(codes: Array, format: Format, image: Image) -> tuple[Image, Array] | str:
-    """The Image of a constant operand of a result with that image, and its bytes u8[height, width, pixel]."""
+    """The Image of a constant operand of a result with that image, and what is stored of it, padded channels last."""
     rank = len(image.shape)
     if codes.ndim > rank + 1 or codes.shape[: max(codes.ndim - rank, 0)] not in ((), (1,)):
         return "its constant differs by image"
     own = codes.reshape((1,) * (rank + 1 - codes.ndim) + codes.shape)[0]
     if not (image.canonical or image.is_matrix):
         return "its output is another shape of an image"
-    if format.bits > BITS or len(set(format.zero_point)) > 1:
-        return "its constant has more than 8 bits, or more than one zero point"
     channel = rank - 1 if image.rows else 0
     shape = tuple(image.shape[axis] if axis == channel else own.shape[axis] for axis in range(rank))
     found = image_of((1, *shape), format, rows=image.rows)
-    if isinstance(found, str) or found.rows != image.rows:
-        return "its constant has no image"
-    stored: Array = np.zeros((found.height, found.width, found.pixel), np.uint8)
+    if isinstance(found, str):
+        return f"its constant: {found}"
+    stored: Array = np.zeros((found.height, found.width, found.pixel // found.size), found.dtype)
     last = np.moveaxis(np.broadcast_to(own, shape), channel, -1)
     stored[..., : found.channels] = last.reshape(found.height, found.width, -1).astype(np.int64) + found.offset
     return found, stored
@@ -175,14 +177,14 @@ def _integers(group: Group, a: Image, b: Image, image: Image) -> Pair | str:
     columns = _ends(requantized, whole, image)
     for number, vector in enumerate(requantized.vectors):
         columns[pairs.SCALARS + number] = int(vector[0])
-    epilogue = EPILOGUES[requantized.epilogue]
+    epilogue = EPILOGUES[requantized.epilogue + WORDS * (image.size == WORD)]
     if op == "mul":
         if not mul.fits(always, negative, odd):
             return "its products and their rounding need more than 32 bits"
         columns |= {pairs.ZERO_A: zeros[0], pairs.ZERO_B: zeros[1], pairs.START: always}
         return Pair(partial(mul.make, epilogue), columns, requantized.epilogue)
     shifts, subtract = (int(p["a_shift"]) + left, int(p["b_shift"]) + left), op == "sub"
-    if not add.fits(shifts, zeros, subtract, always, negative, odd):
+    if not add.fits(shifts, zeros, subtract, always, negative, odd, image.ends):
         return "its sums and their rounding need more than 32 bits"
     columns |= {
         pairs.FACTOR_A: shifts[0],

@@ -118,7 +118,8 @@ class Workspace:
             return
         if place.arena == SLOTS:
             start = place.offset * self.images
-            self._slots[start : start + place.stride * self.images] = place.image.zero
+            slots = self._slots[start : start + place.stride * self.images]
+            slots.view(place.image.dtype)[:] = place.image.zero
             return
         for thread, arena in enumerate(self._own):
             self._borders.append(border(place, arena.ctypes.data))

@@ -16,7 +16,7 @@ from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.packed.accept import accept, input_image
 from intsim.plan.packed.count import BYTES, FOUND, HISTOGRAM, Count
 from intsim.plan.packed.fuse import Group, consumers, fuse
-from intsim.plan.packed.image import Image
+from intsim.plan.packed.image import BYTE, Image
 from intsim.plan.packed.layout import values_in_rows
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.program import Program, Share
@@ -202,14 +202,15 @@ def _part(
             inputs[op.layers[0].inputs[0]] = op.image, np.dtype(np.float32)
         ops.append(op)
         name, format = op.output, _format(lowered, op.output)
-        if name in wanted.counted:
+        counted = name in wanted.counted
+        if counted and op.image.size == BYTE:
             histogram, per_image = wanted.counted[name]
             kinds = (True, False) if histogram else (False,)
             own = tuple(Count(name, op.image, format.bits, kind, kind and per_image, isa) for kind in kinds)
             ops.extend(own)
             counts[name] = format, own
         read = name not in wanted.replaced and any(layer.name not in inside for layer in readers.get(name, ()))
-        if name in wanted.arrays or read:
+        if name in wanted.arrays or read or (counted and name not in counts):
             ops.append(Leave(name, op.image))
             results[name] = op.image, np.dtype(np.int32) if op.image.wide else format.dtype
     clips = {

@@ -25,7 +25,7 @@ class PackedSlice(PackedOp):
         """taken: of each axis without the batch, which of the input's elements, int64."""
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs[:1], layer.outputs[0], image
         self._taken = taken
-        self.kernel = f"{layer.op}_u8_u8"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "parts of pixels copied"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -35,7 +35,7 @@ class PackedSlice(PackedOp):
             axis_offsets(source, axis) if axis is None else axis_offsets(source, axis)[self._taken[axis]]
             for axis in (line, column)
         )
-        first = replace(source, channel=int(self._taken[channel][0]))
+        first = replace(source, channel=int(self._taken[channel][0]) * self.image.size)
         return copied(first, place, lines, columns, self.image.channels)
 
 

@@ -49,17 +49,12 @@ class PackedTable(PackedOp):
 
 
 def accept_table(group: Group, source: Image, image: Image) -> PackedTable | str:
-    """The packed op of a table look-up or a clamp; in words why there is none."""
+    """The packed op of a table look-up; in words why there is none."""
     layer = group.layers[0]
     if source.geometry != image.geometry or source.few:
         return "its input has few channels"
-    entries = _clamp(layer, image) if layer.op == "clip" else _table(layer, source, image)
+    entries = _table(layer, source, image)
     return entries if isinstance(entries, str) else PackedTable(group, image, entries)
-
-
-def _clamp(layer: Layer, image: Image) -> Array:
-    low, high = (int(layer.parameters[key]) + image.offset for key in ("low", "high"))
-    return np.clip(np.arange(BYTES), low, high).astype(np.uint8)
 
 
 def _table(layer: Layer, source: Image, image: Image) -> Array | str:

@@ -29,10 +29,10 @@ class Enter(PackedOp):
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         place = places[self.output]
         return Row(
-            transfer_rows.make_enter() if self.image.rows else transfer.make_enter(),
+            (transfer_rows if self.image.rows else transfer).make_enter(self.image.size),
             _units(self.image),
             {**_shape(self.image, place), OFFSET: self.image.offset},
-            {IN: External(self.output, self.image.elements), OUT: place},
+            {IN: External(self.output, self.image.elements * self.image.size), OUT: place},
         )
 
 
@@ -48,13 +48,11 @@ class Leave(PackedOp):
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         (name,) = self.inputs
         place = places[name]
-        stride = self.image.elements * (4 if self.image.wide else 1)
-        make = transfer_rows.make_leave if self.image.rows else transfer.make_leave
         return Row(
-            make(int(self.image.wide)),
+            (transfer_rows if self.image.rows else transfer).make_leave(self.image.size),
             _units(self.image),
             {**_shape(self.image, place), OFFSET: self.image.offset},
-            {IN: place, OUT: External(name, stride)},
+            {IN: place, OUT: External(name, self.image.elements * self.image.size)},
         )
 
 
@@ -66,7 +64,7 @@ class PackedQuantize(PackedOp):
     def __init__(self, layer: Layer, image: Image, rounding: str, scale: np.float32, most: float) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), (), layer.outputs[0], image
         self._rounding, self._scale, self._most = rounding, scale, most
-        self.kernel = f"{layer.op}_f32_u8__{rounding}"
+        self.kernel = f"{layer.op}_f32_{image.kind}__{rounding}"
         self.reason = "reals of the input"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -77,10 +75,10 @@ class PackedQuantize(PackedOp):
         scale = np.float32(1) / self._scale if reciprocal else self._scale
         few, rounding = image.channels if image.few else 0, quantize.ROUNDINGS[self._rounding]
         if image.rows:
-            function = transfer_rows.make_quantize(rounding, int(reciprocal), int(self.counting))
+            function = transfer_rows.make_quantize(rounding, int(reciprocal), int(self.counting), image.size)
             columns = _shape(image, place)
         else:
-            function = quantize.make(few, rounding, int(reciprocal), int(self.counting))
+            function = quantize.make(few, rounding, int(reciprocal), int(self.counting), image.size)
             columns = {
                 quantize.CHANNELS: image.channels,
                 quantize.PIXEL: image.pixel,

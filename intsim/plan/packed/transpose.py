@@ -12,7 +12,7 @@ from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes
 from intsim.plan.packed.copy import copied
-from intsim.plan.packed.image import Image
+from intsim.plan.packed.image import BYTE, Image
 from intsim.plan.packed.op import PackedOp, Place, Row
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ class PackedTranspose(PackedOp):
             None if axis is None else perm[axis] for axis in (line, column, channel)
         )
         self._moved = self._channel != memory_axes(source)[2]
-        self.kernel = f"{layer.op}_u8_u8"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "blocks of 16 by 16 bytes" if self._moved else "pixels copied whole"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
@@ -69,4 +69,6 @@ def accept_transpose(layer: Layer, source: Image, image: Image) -> PackedTranspo
         return "its formats differ"
     if sorted(own) != list(range(len(source.shape))) or image.shape != tuple(source.shape[axis] for axis in own):
         return "its shape is not the declared one"
+    if image.size != BYTE and own[memory_axes(image)[2]] != memory_axes(source)[2]:
+        return "another axis becomes its channels, which has no packed form of 16-bit codes"
     return PackedTranspose(layer, source, image, own)

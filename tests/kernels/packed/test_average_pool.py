@@ -13,7 +13,7 @@ from intsim import spec
 from intsim.kernels.packed import average_pool, epilogues
 from intsim.kernels.packed.average_pool import (
     BLOCKS,
-    BYTES,
+    CHANNELS,
     CLASSES,
     COLUMN_FIRST,
     COLUMN_TAPS,
@@ -87,7 +87,7 @@ class Pool:
             OUT_LINE: out.line,
             OUT_PIXEL: out.pixel,
             WIDTH: width,
-            BYTES: out.channels,
+            CHANNELS: out.channels,
             BLOCKS: blocks,
             WORDS: words,
             CLASSES: places,

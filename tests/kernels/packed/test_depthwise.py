@@ -101,7 +101,7 @@ class Layer:
             HEIGHT: height,
             WIDTH: width,
             BLOCKS: blocks,
-            PARAMETERS: depthwise.pack_parameters(start, vectors, isa),
+            PARAMETERS: depthwise.pack_parameters([start, *vectors], isa),
             **columns,
         }
         if taps:

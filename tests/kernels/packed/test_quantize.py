@@ -32,7 +32,9 @@ def run(
 ) -> tuple[npt.NDArray[np.int64], int]:
     """The codes [C, H, W], and how many lines were refused."""
     channels, height, width = r.shape
-    pixel = 4 if channels <= 4 else -(-channels // 16) * 16
+    size = 1 if bits <= 8 else 2
+    offset = 128 * signed if size == 1 else -(1 << 15) if bits == 16 and not signed else 0
+    pixel = (4 if channels <= 4 else -(-channels // 16) * 16) * size
     line = width * pixel + 32
     out, whole = buffer(height * line)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
@@ -43,7 +45,7 @@ def run(
         rows.OUT: out,
         rows.LOW: float_bits(low - zero_point),
         rows.HIGH: float_bits(high - zero_point),
-        rows.OFFSET: zero_point + 128 * signed,
+        rows.OFFSET: zero_point + offset,
         quantize.CHANNELS: channels,
         quantize.PIXEL: pixel,
         quantize.WIDTH: width,
@@ -53,19 +55,22 @@ def run(
         quantize.MOST: float_bits(most),
         quantize.REFUSED: refused,
     }
-    op = quantize.make(channels if channels <= 4 else 0, quantize.ROUNDINGS[rounding], int(reciprocal))
+    few = channels if channels <= 4 else 0
+    op = quantize.make(few, quantize.ROUNDINGS[rounding], int(reciprocal), size=size)
     call(op, columns, parts)
     assert guarded(whole)
     lines = out.reshape(height, line)
     assert (lines[:, width * pixel :] == 0).all()
-    stored = lines[:, : width * pixel].reshape(height, width, pixel)[:, :, :channels]
-    return stored.transpose(2, 0, 1).astype(np.int64) - 128 * signed, int(refused[0])
+    stored = lines[:, : width * pixel].reshape(height, width, pixel).view(np.uint8 if size == 1 else np.int16)
+    return stored[:, :, :channels].transpose(2, 0, 1).astype(np.int64) - offset, int(refused[0])
 
 
 def edges(scale: float) -> Reals:
-    """float32 values at and next to every integer and every tie of 9 bits, and at both ends of float32; [1, 1, n]."""
+    """float32 values at and next to every integer and tie of 9 bits, those around the limits of 12 and 16 bits, and
+    both ends of float32; [1, 1, n]."""
     with np.errstate(over="ignore", under="ignore"):
-        middle = (np.arange(-1100, 1101) / 4 * scale).astype(np.float32)
+        quarters = [np.arange(-1100, 1101), *(np.arange(-40, 41) + (4 << bits) for bits in (11, 12, 15, 16))]
+        middle = (np.concatenate(quarters) / 4 * scale).astype(np.float32)
         tiny = np.float32(2.0) ** np.arange(-149, -100, dtype=np.float32)
         huge = np.float32(2.0) ** np.arange(1, 128, dtype=np.float32)
         values = np.concatenate([middle, tiny, huge, [np.finfo(np.float32).max, 0.0]]).astype(np.float32)
@@ -81,7 +86,9 @@ def test_powers_of_two_are_the_exact_quotient(rounding: str, exponent: int) -> N
     scale = float(2.0**exponent)
     assert quantize.is_exact(scale, rounding)
     r = edges(scale)
-    for zero, signed, bits in ((0, True, 8), (-128, True, 8), (127, True, 8), (200, False, 8), (3, True, 4)):
+    bytes_ = ((0, True, 8), (-128, True, 8), (127, True, 8), (200, False, 8), (3, True, 4))
+    words = ((0, True, 16), (-32768, True, 16), (40000, False, 16), (-7, True, 12), (0, False, 9))
+    for zero, signed, bits in (*bytes_, *words):
         wanted = spec.quantize(r, scale=scale, zero_point=zero, rounding=rounding, bits=bits, signed=signed)
         for reciprocal in (False, True)[: 1 + quantize.has_reciprocal(scale)]:
             codes, refused = run(r, scale, rounding, zero, signed, bits, reciprocal=reciprocal)
@@ -101,9 +108,10 @@ def test_reciprocals() -> None:
 def test_any_scale_is_onnx_runtimes(scale: float) -> None:
     scale = float(np.float32(scale))
     r = np.concatenate([edges(scale), [[[np.inf, -np.inf]]]], axis=2).astype(np.float32)
-    for zero, signed in ((0, True), (-128, True), (128, False), (3, True)):
-        wanted = spec.quantize_float32(r, scale=scale, zero_point=zero, bits=8, signed=signed)
-        codes, refused = run(r, scale, "half_even", zero, signed, most=quantize.ANY)
+    bytes_ = ((0, True, 8), (-128, True, 8), (128, False, 8), (3, True, 8))
+    for zero, signed, bits in (*bytes_, (-9, True, 16), (32768, False, 16), (50, False, 11)):
+        wanted = spec.quantize_float32(r, scale=scale, zero_point=zero, bits=bits, signed=signed)
+        codes, refused = run(r, scale, "half_even", zero, signed, bits, most=quantize.ANY)
         np.testing.assert_array_equal(codes, wanted)
         assert refused == 0
 
@@ -116,10 +124,10 @@ def test_shapes_and_parts(channels: int) -> None:
         for scale, rounding in ((0.05, "half_even"), (0.0625, "half_up")):
             quantizer: Any = spec.quantize if rounding == "half_up" else spec.quantize_float32
             more = {"rounding": rounding} if rounding == "half_up" else {}
-            wanted = quantizer(r[None], scale=float(np.float32(scale)), zero_point=9, bits=8, signed=True, **more)[0]
-            for parts in (1, 3):
-                codes, _ = run(r, scale, rounding, 9, True, parts=parts)
-                np.testing.assert_array_equal(codes, wanted)
+            for bits, parts in ((8, 1), (8, 3), (16, 1), (16, 3)):
+                given = {"scale": float(np.float32(scale)), "zero_point": 9, "bits": bits, "signed": True}
+                codes, _ = run(r, scale, rounding, 9, True, bits, parts=parts)
+                np.testing.assert_array_equal(codes, quantizer(r[None], **given, **more)[0])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -16,32 +16,50 @@ import pytest
 
 from intsim import spec
 from intsim.formats import ROUNDINGS
-from intsim.kernels.packed import conv, rows
+from intsim.kernels.packed import conv, requantizers_int64, rows
+from intsim.kernels.packed.epilogues import EPILOGUES
+from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUE_NUMBERS
 from intsim.kernels.packed.ir import NUMBERS, VECTORS
 from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
+from intsim.kernels.packed.requantizers_int64 import words
 from tests.kernels.packed.run import ISAS, buffer, call, needs_instructions
 from tests.spec.requantizers import WITH_ZERO_POINT, accumulators, parameters
 
 pytestmark = needs_instructions
 
 Values = npt.NDArray[np.int64]
-FORMATS = ((8, True, False), (8, False, False), (8, True, True), (4, True, False), (2, False, False))
+FORMATS = (
+    (8, True, False),
+    (8, False, False),
+    (8, True, True),
+    (4, True, False),
+    (2, False, False),
+    (16, True, False),
+    (16, False, False),
+    (11, True, True),
+)
+ZEROS = (0, 5, -3, 0, 1, -700, 40000, 9)
+"""A zero point for each of FORMATS."""
 ALL = -(1 << 31), (1 << 31) - 1
 PIXELS = 5
 
 
-def run(isa: str, acc: Values, r: Requantized, signed: bool) -> Values:
+def run(isa: str, acc: Values, r: Requantized, signed: bool, bits: int = 8) -> Values:
     """The codes [PIXELS, n] of the accumulators [n], alike for all pixels, of which four are stored together."""
     lanes = VECTORS[NUMBERS[isa]].lanes
     blocks = -(-len(acc) // lanes)
-    numbers = np.zeros((1 + len(r.vectors), blocks * lanes), np.int32)
-    for own, values in zip(numbers, [acc + r.start, *r.vectors], strict=True):
+    start = acc + r.start
+    starts = words(start) if EPILOGUES[EPILOGUE_NUMBERS[r.epilogue]].long else (start,)
+    numbers = np.zeros((len(starts) + len(r.vectors), blocks * lanes), np.int32)
+    for own, values in zip(numbers, [*starts, *r.vectors], strict=True):
         own[: len(acc)] = np.broadcast_to(values, len(acc)).astype(np.int32)
     memory = np.ascontiguousarray(numbers.reshape(-1, blocks, lanes).transpose(1, 0, 2))
     weights, _ = buffer(blocks * 8 * lanes)
     source, _ = buffer(4)
     source[:] = 77
-    out, _ = buffer(PIXELS * blocks * lanes)
+    size = 1 if bits <= 8 else 2
+    offset = 128 * signed if size == 1 else -(1 << 15) if bits == 16 and not signed else 0
+    out, _ = buffer(PIXELS * blocks * lanes * size)
     zeros = np.zeros(PIXELS, np.int64)
     columns: dict[int, Any] = {
         rows.TOTAL: blocks,
@@ -49,10 +67,10 @@ def run(isa: str, acc: Values, r: Requantized, signed: bool) -> Values:
         rows.OUT: out,
         rows.LOW: r.low,
         rows.HIGH: r.high,
-        rows.OFFSET: r.offset + 128 * signed,
+        rows.OFFSET: r.offset + offset,
         conv.ROW_OFFSETS: zeros,
         conv.TAP_OFFSETS: zeros,
-        conv.OUT_OFFSETS: np.arange(PIXELS) * blocks * lanes,
+        conv.OUT_OFFSETS: np.arange(PIXELS) * blocks * lanes * size,
         conv.TAPS: 1,
         conv.STEPS: 1,
         conv.WEIGHTS: weights,
@@ -61,16 +79,20 @@ def run(isa: str, acc: Values, r: Requantized, signed: bool) -> Values:
         conv.TILES: 1,
         conv.GROUP_BYTES: 0,
     }
-    call(conv.make(PIXELS, 1, r.number(128 * signed), NUMBERS[isa], 0), columns)
-    return out.reshape(PIXELS, -1)[:, : len(acc)].astype(np.int64) - 128 * signed
+    call(conv.make(PIXELS, 1, r.number(offset, size), NUMBERS[isa], 0), columns)
+    stored = out.view(np.uint8 if size == 1 else np.int16)
+    return stored.reshape(PIXELS, -1)[:, : len(acc)].astype(np.int64) - offset
 
 
 def check(isa: str, op: str, acc: Values, given: Mapping[str, Any], bounds: tuple[int, int] | None = None) -> str:
     """Assert that the codes are the spec's; the name of the epilogue."""
-    found = REQUANTIZERS[op](given, *format_limits(given), bounds or (int(acc.min()), int(acc.max())))
+    bounds = bounds or (int(acc.min()), int(acc.max()))
+    long = bounds[0] < ALL[0] or bounds[1] > ALL[1]
+    makers = requantizers_int64.REQUANTIZERS if long else REQUANTIZERS
+    found = makers[op](given, *format_limits(given), bounds)
     assert isinstance(found, Requantized), found
     wanted = np.repeat(getattr(spec, op)(acc.reshape(1, -1), **given), PIXELS, axis=0)
-    np.testing.assert_array_equal(run(isa, acc, found, given["signed"]), wanted)
+    np.testing.assert_array_equal(run(isa, acc, found, given["signed"], given["bits"]), wanted)
     return found.epilogue
 
 
@@ -145,7 +167,7 @@ def test_random_and_boundary_values(isa: str, op: str) -> None:
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_every_shift_and_rounding(isa: str, rounding: str) -> None:
     """Ties of either parity and sign at every shift, and what only 64 bits can hold."""
-    for zero, (bits, signed, narrow) in zip((0, 5, -3, 0, 1), FORMATS, strict=True):
+    for zero, (bits, signed, narrow) in zip(ZEROS, FORMATS, strict=True):
         form = {"rounding": rounding, "zero_point": zero, "bits": bits, "signed": signed, "narrow": narrow}
         shifts = np.repeat(np.arange(25), 200)
         acc = (np.tile(np.arange(-100, 100), 25) << np.maximum(shifts - 1, 0)) + np.resize([-1, 0, 1], 5000)
@@ -164,7 +186,7 @@ def test_float32(isa: str) -> None:
     acc = accumulators("", rng, 60, 50).astype(np.int64).ravel()
     multiplier = np.repeat((2.0 ** rng.uniform(-40, 10, 60)).astype(np.float32), 50)
     multiplier[::3] = 2.0 ** -rng.integers(0, 12, 1000)
-    for zero, (bits, signed, narrow) in zip((0, 5, -3, 0, 1), FORMATS, strict=True):
+    for zero, (bits, signed, narrow) in zip(ZEROS, FORMATS, strict=True):
         form = {"zero_point": zero, "bits": bits, "signed": signed, "narrow": narrow}
         assert check(isa, "requantize_float32", acc, {"multiplier": multiplier, **form}) == "float32_large"
         small = rng.integers(-(1 << 20), 1 << 20, len(acc))
@@ -249,10 +271,100 @@ def test_what_is_refused() -> None:
         given = {"multiplier": 2**30, "shift": 1, "out_shift": 1, "output_shift": 1, "rounding": "floor"}
         if "float" in op or op.endswith(("reference", "rndnu", "fp32", "gemmini")):
             given["multiplier"] = 0.25
-        assert isinstance(REQUANTIZERS[op]({**form, **given}, -(2**15), 2**15 - 1, small), str), op
+        assert isinstance(REQUANTIZERS[op]({**form, **given}, -(2**16), 2**16 - 1, small), str), op
         if "zero_point" in given and op != "requantize_onnx_reference":
             given["zero_point"] = np.array([0, 1])
             assert isinstance(REQUANTIZERS[op](given, -128, 127, small), str), op
+
+
+def sums_of_64_bits(random: np.random.Generator, bits: int, count: int) -> Values:
+    """Sums of either sign and every magnitude up to so many bits, both ends among them."""
+    sums = random.integers(0, 1 << (bits - 1), count) >> random.integers(0, bits - 1, count)
+    sums = np.where(random.integers(0, 2, count) > 0, sums, -sums)
+    sums[:2] = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return sums
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_shifts_of_long_sums(isa: str, rounding: str) -> None:
+    """Ties of either parity and sign at every shift, and sums of up to 62 bits."""
+    random = np.random.default_rng(0)
+    shifts = np.repeat(np.arange(61), 60)
+    quotients = random.integers(-9000, 9000, len(shifts))
+    quotients >>= np.maximum(shifts - 48, 0)
+    ties = (quotients << np.maximum(shifts - 1, 0)) + np.resize([-1, 0, 1], len(shifts))
+    for zero, (bits, signed, narrow) in zip(ZEROS, FORMATS, strict=True):
+        form = {"rounding": rounding, "zero_point": zero, "bits": bits, "signed": signed, "narrow": narrow}
+        for acc in (ties, sums_of_64_bits(random, 62, len(shifts))):
+            name = check(isa, "requantize", acc, {**form, "shift": shifts})
+            expected = "shift" if rounding in ("half_up", "half_down", "floor", "ceil") else "ties"
+            assert name == f"{expected}_int64"
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("op", ["requantize_tflite_int64", "requantize_tosa"])
+def test_multipliers_of_long_sums(isa: str, op: str) -> None:
+    random = np.random.default_rng(1)
+    for zero, (bits, signed, narrow) in zip(ZEROS, FORMATS, strict=True):
+        form = {"zero_point": zero, "bits": bits, "signed": signed, "narrow": narrow}
+        acc = sums_of_64_bits(random, 42, 3000)
+        if op == "requantize_tosa":
+            form |= {"multiplier_bits": 16, "input_zero_point": -7}
+            own = {"multiplier": random.integers(0, 1 << 15, 3000), "shift": random.integers(28, 62, 3000)}
+        else:
+            own = {"multiplier": random.integers(0, 1 << 31, 3000), "shift": random.integers(-31, -12, 3000)}
+        assert check(isa, op, acc, {**form, **own}) == "multiplier_int64"
+
+
+def test_long_sums_that_are_refused() -> None:
+    """What 64 bits cannot hold, what the spec raises for, and requantizers that are defined in 32 bits."""
+    form = {"bits": 16, "signed": True, "zero_point": 0}
+    long, longest = (-(1 << 40), 1 << 40), (-(1 << 63), (1 << 63) - 1)
+    for op, given, bounds in (
+        ("requantize", {"shift": 3, "rounding": "half_up"}, longest),
+        ("requantize", {"shift": -1, "rounding": "half_up"}, long),
+        ("requantize", {"shift": 63, "rounding": "half_even"}, long),
+        ("requantize", {"shift": 3, "rounding": "half_up", "zero_point": np.array([0, 1])}, long),
+        ("requantize_tosa", {"multiplier": 9, "shift": 40}, long),
+        ("requantize_tosa", {"multiplier": 9, "shift": 2, "multiplier_bits": 16}, long),
+        ("requantize_tflite_int64", {"multiplier": 1 << 30, "shift": 0}, (-(1 << 50), 1 << 50)),
+        ("requantize_tflite_int64", {"multiplier": 1 << 30, "shift": 7}, long),
+    ):
+        low, high = -(1 << 15), (1 << 15) - 1
+        assert isinstance(requantizers_int64.REQUANTIZERS[op]({**form, **given}, low, high, bounds), str), (op, given)
+
+
+@pytest.mark.parametrize(
+    ("op", "given"),
+    [
+        ("requantize", {"rounding": "half_up"}),
+        ("requantize", {"rounding": "half_even"}),
+        ("requantize", {"rounding": "half_away"}),
+        ("requantize_tosa", {"multiplier": 3, "multiplier_bits": 16}),
+    ],
+)
+def test_every_number_of_long_sums_matters(op: str, given: dict[str, Any]) -> None:
+    """Mutants: one number changed, and some code is another, with one shift or the other: each uses one word of two."""
+    form = {"bits": 16, "signed": True, "narrow": False}
+    seen: set[int] = set()
+    count = 0
+    for shift in (20, 40):
+        acc = np.arange(-100, 100) << (shift - 1)
+        own = {**given, "shift": shift}
+        found = requantizers_int64.REQUANTIZERS[op](own, -(1 << 15), (1 << 15) - 1, (int(acc.min()), int(acc.max())))
+        assert isinstance(found, Requantized)
+        wanted = np.repeat(getattr(spec, op)(acc.reshape(1, -1), **own, **form), PIXELS, axis=0)
+        np.testing.assert_array_equal(run(ISAS[0], acc, found, True, 16), wanted)
+        count = len(found.vectors)
+        for number, values in enumerate(found.vectors):
+            mutants = [values * 0, values + 1, values ^ 1, values + (1 << 8), values + (1 << 20)]
+            changed = [(*found.vectors[:number], mutant, *found.vectors[number + 1 :]) for mutant in mutants]
+            if any((run(ISAS[0], acc, replace(found, vectors=c), True, 16) != wanted).any() for c in changed):
+                seen.add(number)
+        for change in ({"start": found.start - 1}, {"low": 0}, {"high": 0}, {"offset": 1}):
+            assert (run(ISAS[0], acc, replace(found, **change), True, 16) != wanted).any(), change
+    assert seen == set(range(count))
 
 
 def test_all_requantizers_of_the_spec_but_these() -> None:

@@ -14,6 +14,8 @@ pytestmark = needs_instructions
 
 SIZES = ((1, 1), (1, 7), (3, 5), (4, 4), (2, 17), (9, 16), (5, 33))
 CHANNELS = (1, 2, 3, 4, 5, 15, 16, 17, 33, 48)
+OFFSETS: dict[Any, int] = {np.int8: 128, np.uint8: 0, np.int16: 0, np.uint16: -(1 << 15)}
+"""What is added to codes of each dtype."""
 
 
 def columns(channels: int, height: int, width: int, pad: int, size: int) -> tuple[int, int, dict[int, Any]]:
@@ -25,45 +27,46 @@ def columns(channels: int, height: int, width: int, pad: int, size: int) -> tupl
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("dtype", OFFSETS)
 def test_enter(channels: int, dtype: Any) -> None:
     rng = np.random.default_rng(channels)
-    signed = dtype is np.int8
+    info, offset = np.iinfo(dtype), OFFSETS[dtype]
+    size, stored = info.bits // 8, np.uint8 if info.bits == 8 else np.int16
     for height, width in SIZES:
-        codes = rng.integers(0, 256, (channels, height, width)).astype(np.uint8).view(dtype)
+        codes = rng.integers(info.min, info.max, (channels, height, width), endpoint=True).astype(dtype)
         for pad, parts in ((0, 1), (1, 1), (2, 3)):
-            pixel, line, shape = columns(channels, height, width, pad, 1)
+            pixel, line, shape = columns(channels, height, width, pad, size)
             out, whole = buffer((height + 2 * pad) * line)
             out[:] = 99
-            image = out.reshape(height + 2 * pad, width + 2 * pad, pixel)
+            image = out.reshape(height + 2 * pad, width + 2 * pad, pixel).view(stored)
             inner = image[pad : pad + height, pad : pad + width]
             call(
-                transfer.make_enter(),
-                {**shape, rows.IN: codes, rows.OUT: inner, rows.OFFSET: 128 * signed},
+                transfer.make_enter(size),
+                {**shape, rows.IN: codes, rows.OUT: inner, rows.OFFSET: offset},
                 parts,
             )
-            wanted = codes.transpose(1, 2, 0).astype(np.int64) + 128 * signed
+            wanted = codes.transpose(1, 2, 0).astype(np.int64) + offset
             np.testing.assert_array_equal(inner[:, :, :channels], wanted)
             assert guarded(whole)
-            inner[:] = 99
-            assert (image == 99).all(), "only the image's own pixels are written"
+            inner.view(np.uint8)[:] = 99
+            assert (image.view(np.uint8) == 99).all(), "only the image's own pixels are written"
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32])
+@pytest.mark.parametrize("dtype", [*OFFSETS, np.int32])
 def test_leave(channels: int, dtype: Any) -> None:
     rng = np.random.default_rng(channels)
-    wide = dtype is np.int32
-    offset = 128 if dtype is np.int8 else 0
+    size, offset = np.dtype(dtype).itemsize, OFFSETS.get(dtype, 0)
+    stored = {1: np.uint8, 2: np.int16, 4: np.int32}[size]
     for height, width in SIZES:
         for pad, parts in ((0, 1), (1, 1), (2, 3)):
-            _, line, shape = columns(channels, height, width, pad, 4 if wide else 1)
+            _, line, shape = columns(channels, height, width, pad, size)
             raw, _ = buffer((height + 2 * pad) * line)
             raw[:] = rng.integers(0, 256, raw.size)
-            image = raw.view(np.int32 if wide else np.uint8).reshape(height + 2 * pad, width + 2 * pad, -1)
+            image = raw.view(stored).reshape(height + 2 * pad, width + 2 * pad, -1)
             inner = image[pad : pad + height, pad : pad + width]
-            out, whole = buffer(channels * height * width * (4 if wide else 1))
-            call(transfer.make_leave(int(wide)), {**shape, rows.IN: inner, rows.OUT: out, rows.OFFSET: offset}, parts)
+            out, whole = buffer(channels * height * width * size)
+            call(transfer.make_leave(size), {**shape, rows.IN: inner, rows.OUT: out, rows.OFFSET: offset}, parts)
             codes = out.view(dtype).reshape(channels, height, width)
             np.testing.assert_array_equal(codes, inner[:, :, :channels].transpose(2, 0, 1).astype(np.int64) - offset)
             assert guarded(whole)
@@ -75,6 +78,6 @@ def test_every_code_comes_back() -> None:
     packed, _ = buffer(4 * line)
     back = np.zeros_like(codes)
     call(transfer.make_enter(), {**shape, rows.IN: codes, rows.OUT: packed, rows.OFFSET: 128})
-    call(transfer.make_leave(0), {**shape, rows.IN: packed, rows.OUT: back, rows.OFFSET: 128})
+    call(transfer.make_leave(1), {**shape, rows.IN: packed, rows.OUT: back, rows.OFFSET: 128})
     np.testing.assert_array_equal(back, codes)
     assert sorted(packed.reshape(-1, 4)[:, 0].tolist()) == list(range(256))

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
-from tests.kernels.packed.run import needs_instructions
-from tests.plan.packed.chains import chain, codes
+from intsim.plan.packed.conv import PackedConv
+from intsim.plan.packed.schedule import choose_ops
+from tests.kernels.packed.run import ISAS, needs_instructions
+from tests.networks import conv_parameters
+from tests.plan.packed.chains import Network, chain, codes, form
 from tests.plan.packed.paths import agree
 
 pytestmark = needs_instructions
@@ -182,3 +185,143 @@ def test_matrix_products_over_images(images: int, features: tuple[int, int]) -> 
         ],
     )
     check(lowered, {"x": codes(random, (images, features[0]), x)}, threads=2)
+
+
+WORDS = [
+    Format(16, scale=(2.0**-4,), zero_point=(-7,)),
+    Format(16, signed=False, scale=(2.0**-4,), zero_point=(40000,)),
+    Format(12, signed=False, scale=(2.0**-4,), zero_point=(113,)),
+]
+"""Formats of more than 8 bits."""
+
+BITS_64 = Format(64, scale=(2.0**-10,))
+
+
+@st.composite
+def wide_convolutions(draw: st.DrawFn) -> tuple[Lowered, dict[str, Any]]:
+    """A convolution with codes or weights of more than 8 bits, with its requantizer, and codes for it."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = draw(shapes())
+    x, y = draw(st.sampled_from([*WORDS, X_FORMATS[0], X_FORMATS[1]])), draw(st.sampled_from([*WORDS, Y_FORMATS[0]]))
+    w_bits = draw(st.sampled_from([8, 13, 16] if x.bits > 8 else [13, 16]))
+    end = 1 << (w_bits - 1)
+    w = random.integers(-end, end, (shape.outputs, shape.per, *shape.kernel)).astype(np.int16)
+    most = max(abs(x.low - x.zero_point[0]), abs(x.high - x.zero_point[0]))
+    needed = int(np.abs(w.astype(int)).reshape(shape.outputs, -1).sum(axis=1).max() * most).bit_length()
+    rounding = draw(st.sampled_from(["half_up", "half_even"]))
+    form = {"zero_point": y.zero_point[0], "bits": y.bits, "signed": y.signed, "narrow": y.narrow, "axis": 1}
+    rounded = {"shift": max(needed - y.bits, 0), "rounding": rounding, **form}
+    parameters = {
+        "w": w,
+        "x_zero": x.zero_point[0],
+        "w_zero": 0,
+        "bias": random.integers(-(1 << 20), 1 << 20, shape.outputs),
+        "strides": shape.strides,
+        "pads": shape.pads,
+        "dilations": shape.dilations,
+        "groups": shape.groups,
+        "accumulator_bits": 60,
+        "overflow": "wrap",
+    }
+    lengths = (None, shape.outputs, *shape.out)
+    layers: list[Any] = [
+        ("y#accumulator", "conv", ("x",), lengths, BITS_64, parameters),
+        ("y", "requantize", ("y#accumulator",), lengths, y, rounded),
+    ]
+    channels = shape.groups * shape.per
+    lowered = chain({"x": ((None, channels, *shape.size), x)}, layers)
+    return lowered, {"x": codes(random, (draw(st.sampled_from([1, 3])), channels, *shape.size), x)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(wide_convolutions())
+def test_wide_convolutions(drawn: tuple[Lowered, dict[str, Any]]) -> None:
+    lowered, inputs = drawn
+    for choices in agree(make_plan(lowered), inputs).values():
+        refused = choices[0].refused
+        assert refused == choices[1].refused
+        assert not refused or "groups have too few channels" in refused or "8-bit codes have 32" in refused
+
+
+def extremes(channels: int, weight: int, code: int) -> tuple[Lowered, dict[str, Any]]:
+    """A convolution of 3 by 3 all of whose weights and codes are these: the largest sums that there are."""
+    x, y = Format(16, scale=(2.0**-4,)), WORDS[0]
+    w = np.full((17, channels, 3, 3), weight, np.int16)
+    form = {"zero_point": y.zero_point[0], "bits": y.bits, "signed": y.signed, "narrow": y.narrow, "axis": 1}
+    shift = max((9 * channels * abs(weight) << 15).bit_length() - 15, 0)
+    window = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
+    sums = {"w": w, "x_zero": 0, "w_zero": 0, "bias": None, "accumulator_bits": 60, "overflow": "wrap", **window}
+    layers: list[Any] = [
+        ("y#accumulator", "conv", ("x",), (None, 17, 3, 3), BITS_64, sums),
+        ("y", "requantize", ("y#accumulator",), (None, 17, 3, 3), y, {"shift": shift, "rounding": "half_up", **form}),
+    ]
+    lowered = chain({"x": ((None, channels, 3, 3), x)}, layers)
+    return lowered, {"x": np.full((1, channels, 3, 3), code, np.int16)}
+
+
+@pytest.mark.parametrize("weight", [-32768, 32767, -128, 127, -129, 128])
+@pytest.mark.parametrize("code", [-32768, 32767])
+@pytest.mark.parametrize("channels", [16, 336])
+def test_sums_that_32_bits_hold_for_so_long_only(channels: int, weight: int, code: int) -> None:
+    lowered, inputs = extremes(channels, weight, code)
+    for choices in agree(make_plan(lowered), inputs).values():
+        long = 9 * channels * abs(weight) << 15 >= 1 << 31
+        assert ("int64" in choices[0].kernel) == long and not choices[0].refused
+
+
+def test_runs_that_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant: each line of a window is one run, though its sums leave 32 bits."""
+    monkeypatch.setattr(PackedConv, "_segments", 1)
+    lowered, inputs = extremes(336, 127, -32768)
+    with pytest.raises(AssertionError):
+        agree(make_plan(lowered), inputs)
+
+
+@pytest.mark.parametrize("x", [*WORDS, X_FORMATS[1]])
+@pytest.mark.parametrize("features", [(5, 1), (37, 10), (512, 100)])
+def test_wide_matrix_products(x: Format, features: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    y = WORDS[1]
+    sums = {"b": random.integers(-128, 128, features).astype(np.int8), "a_zero": x.zero_point[0], "b_zero": 0}
+    sums |= {"bias": random.integers(-3000, 3000, features[1]), "accumulator_bits": 60, "overflow": "wrap"}
+    form = {"zero_point": y.zero_point[0], "bits": y.bits, "signed": y.signed, "narrow": y.narrow, "axis": -1}
+    layers: list[Any] = [
+        ("y#accumulator", "matmul", ("x",), (None, features[1]), BITS_64, sums),
+        ("y", "requantize", ("y#accumulator",), (None, features[1]), y, {"shift": 9, "rounding": "half_up", **form}),
+    ]
+    lowered = chain({"x": ((None, features[0]), x)}, layers)
+    for choices in agree(make_plan(lowered), {"x": codes(random, (5, features[0]), x)}, threads=2).values():
+        assert not any(choice.refused for choice in choices)
+
+
+def test_long_sums_that_are_wanted_run_in_portable_loops() -> None:
+    lowered, _ = extremes(16, -32768, 32767)
+    plan = make_plan(lowered)
+    for isa in ISAS:
+        (_, op), _ = choose_ops(lowered, lowered.layers, plan.bounds, isa, {"y#accumulator"})
+        assert op == "raw sums have at most 32 bits"
+
+
+@pytest.mark.parametrize("x", [*WORDS[1:], X_FORMATS[1]])
+@pytest.mark.parametrize("w_bits", [8, 16])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [((3, 3), 1, 1), ((3, 3), 2, 1), ((5, 4), 1, 1), ((2, 3), 1, 2)]
+)
+def test_wide_depthwise(x: Format, w_bits: int, kernel: tuple[int, int], stride: int, dilation: int) -> None:
+    """All taps of kernels of an odd and an even number; with 16 bits of both, sums of more than 32."""
+    random = np.random.default_rng(0)
+    y, end = WORDS[1], 1 << (w_bits - 1)
+    w = random.integers(-end, end, (40, 1, *kernel)).astype(np.int16)
+    w[0], w[1] = -end, end - 1
+    own = {"strides": (stride,) * 2, "dilations": (dilation,) * 2, "pads": (2, 1, 3, 3), "groups": 40}
+    net = Network(images=2)
+    net.input("x", (40, 17, 19), x)
+    bias = random.integers(-1000, 1000, 40)
+    given = {"w": w, "x_zero": x.zero_point[0], "bias": bias, "accumulator_bits": 60, **own}
+    net.layer("y#accumulator", "conv", "x", BITS_64, **conv_parameters(**given))
+    shift = int(np.abs(net.values["y#accumulator"]).max()).bit_length() - 15
+    net.layer("y", "requantize", "y#accumulator", y, shift=max(shift, 0), rounding="half_up", axis=1, **form(y))
+    for choices in agree(make_plan(net.lowered()), net.given, threads=2).values():
+        assert all("depthwise" in choice.kernel for choice in choices)
+        if x.bits != 12:
+            assert ("int64" in choices[0].kernel) == (w_bits == 16 and x.bits == 16)

@@ -16,17 +16,19 @@ from tests.plan.packed.test_matmul import constant_product
 pytestmark = needs_instructions
 
 U8 = Format(8, signed=False, scale=(0.125,), zero_point=(113,))
+U16 = Format(16, signed=False, scale=(0.125,), zero_point=(113,))
 
 
 @pytest.mark.parametrize("channels", [(16, 16), (3, 5, 1), (70, 33)])
-def test_concat(channels: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("format", [U8, U16])
+def test_concat(channels: tuple[int, ...], format: Format) -> None:
     """Of inputs, of what was computed, of one value twice; what reads it is padded with the zero point."""
     net = Network()
-    names = [net.input(f"x{i}", (count, 3, 5), U8) for i, count in enumerate(channels)]
-    names[0] = net.layer("clipped", "clip", names[0], U8, low=3, high=250) if channels[0] > 4 else names[0]
-    net.layer("all", "concat", " ".join([*names, names[0]]), U8, axis=1)
-    net.conv("y", "all", 20, U8, pads=(0, 2, 2, 0), x_zero=113)
-    net.layer("z", "concat", "y all", U8, axis=-3)
+    names = [net.input(f"x{i}", (count, 3, 5), format) for i, count in enumerate(channels)]
+    names[0] = net.layer("clipped", "clip", names[0], format, low=3, high=250) if channels[0] > 4 else names[0]
+    net.layer("all", "concat", " ".join([*names, names[0]]), format, axis=1)
+    net.conv("y", "all", 20, format, pads=(0, 2, 2, 0), x_zero=113, accumulator_bits=48)
+    net.layer("z", "concat", "y all", format, axis=-3)
     agree_all_packed(net.lowered(), net.given, threads=2)
 
 
@@ -70,11 +72,12 @@ def test_concat_of_batches() -> None:
         (("align_corners", "ceil"), (4, 9)),
     ],
 )
-def test_resize(channels: int, modes: tuple[str, str], sizes: tuple[int, int]) -> None:
+@pytest.mark.parametrize("format", [U8, U16])
+def test_resize(channels: int, modes: tuple[str, str], sizes: tuple[int, int], format: Format) -> None:
     net = Network()
-    net.input("x", (20, 4, 5), U8)
-    net.conv("y", "x", channels, U8, x_zero=113)
+    net.input("x", (20, 4, 5), format)
+    net.conv("y", "x", channels, format, x_zero=113)
     parameters: dict[str, Any] = {"coordinate_mode": modes[0], "nearest_mode": modes[1]}
-    net.layer("z", "resize_nearest", "y", U8, sizes=(net.images, channels, *sizes), **parameters)
-    net.conv("end", "z", 5, U8, kernel=2, pads=(1, 1, 1, 1), x_zero=113)
+    net.layer("z", "resize_nearest", "y", format, sizes=(net.images, channels, *sizes), **parameters)
+    net.conv("end", "z", 5, format, kernel=2, pads=(1, 1, 1, 1), x_zero=113)
     agree_all_packed(net.lowered(), net.given)

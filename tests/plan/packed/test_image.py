@@ -44,12 +44,32 @@ def test_bytes() -> None:
     assert [padded(n) for n in (1, 16, 17, 48)] == [16, 16, 32, 48]
 
 
-def test_few_channels() -> None:
+@pytest.mark.parametrize(
+    ("format", "offset"),
+    [
+        (Format(16), 0),
+        (Format(9, zero_point=(-5,)), 0),
+        (Format(15, signed=False, zero_point=(32767,)), 0),
+        (Format(16, signed=False, zero_point=(65535,)), -32768),
+    ],
+)
+def test_words(format: Format, offset: int) -> None:
+    """Codes of more than 8 bits are stored as i16, which hold all of them."""
+    image = image_of((None, 17), format)
+    assert isinstance(image, Image)
+    assert (image.offset, image.zero, image.pixel) == (offset, format.zero_point[0] + offset, 64)
+    least, greatest = image.ends
+    assert least <= format.low + offset <= format.high + offset <= greatest
+    assert image.kind == image.dtype.str[1:].replace("i2", "i16")
+
+
+@pytest.mark.parametrize(("format", "size"), [(S8, 1), (Format(16), 2)])
+def test_few_channels(format: Format, size: int) -> None:
     pixels = []
     for channels in (1, 4, 5):
-        image = image_of((None, channels, 3, 3), S8)
+        image = image_of((None, channels, 3, 3), format)
         assert isinstance(image, Image)
-        pixels.append((image.pixel, as_input(image).pixel))
+        pixels.append((image.pixel // size, as_input(image).pixel // size))
     assert pixels == [(16, 4), (16, 4), (16, 16)]
 
 
@@ -57,7 +77,7 @@ def test_few_channels() -> None:
     ("shape", "format", "why"),
     [
         ((None, 5), None, "it holds reals"),
-        ((None, 5), Format(9), "its codes have 9 bits, packed ones have at most 8"),
+        ((None, 5), Format(17), "its codes have 17 bits, packed ones have at most 16"),
         ((None, 2), Format(8, scale=(1.0, 2.0), zero_point=(1, 2), axis=1), "its zero points differ by channel"),
         ((5,), S8, "its shape [5] is no batch of images of a known size"),
         ((1, 2, 3, 4, 5), S8, "its shape [1, 2, 3, 4, 5] is no batch of images of a known size"),

@@ -166,7 +166,39 @@ def test_sums_of_more_than_32_bits() -> None:
     net.input("b", (70000, 1), U8)
     product(net, "y", "a", "b", (U8, U8, Y), accumulator_bits=40, a_zero=0, b_zero=0)
     for choices in agree(make_plan(net.lowered()), net.given).values():
-        assert choices[0].refused == "its sums need 34 bits, packed kernels have 32"
+        assert choices[0].refused == "its sums need 34 bits, packed kernels of 8-bit codes have 32"
+
+
+def test_activations_of_16_bits() -> None:
+    wide = Format(16, scale=(2.0**-9,), zero_point=(-3,))
+    net = Network()
+    net.input("a", (9, 11), wide)
+    net.input("b", (11, 18), U8)
+    product(net, "y", "a", "b", (wide, U8, Y))
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        assert choices[0].refused == "both operands are activations, with codes of 16 bits"
+
+
+def test_results_of_16_bits() -> None:
+    wide = Format(16, signed=False, scale=(2.0**-9,), zero_point=(300,))
+    net = two_inputs((2, 9, 11), (2, 11, 18), (U8, S8, wide), images=2)
+    agree_all_packed(net.lowered(), net.given)
+
+
+@pytest.mark.parametrize(
+    "wide", [Format(16, scale=(2.0**-9,)), Format(16, signed=False, scale=(1.0,), zero_point=(300,))]
+)
+def test_stacks_of_16_bits_with_a_constant(wide: Format) -> None:
+    """Rows of codes of 16 bits, moved and added up."""
+    net = Network()
+    net.input("x", (3, 5, 21), wide)
+    constant_product(net, "h", "x", 18, wide.zero_point[0], wide)
+    net.layer("t", "transpose", "h", wide, perm=(0, 2, 1, 3))
+    net.layer("s", "slice", "t", wide, starts=(3,), ends=(18,), axes=(3,), steps=(1,))
+    net.layer("p", "pad", "s", wide, pads=(0, 0, 1, 0, 0, 2, 0, 1), mode="constant", value=wide.low + 3)
+    net.layer("c", "concat", "p p", wide, axis=3)
+    constant_product(net, "y", "c", 19, wide.zero_point[0], U8)
+    agree_all_packed(net.lowered(), net.given)
 
 
 def test_operands_of_other_axes() -> None:

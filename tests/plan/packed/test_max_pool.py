@@ -15,6 +15,8 @@ from tests.plan.packed.paths import agree, agree_all_packed
 pytestmark = needs_instructions
 
 S8 = Format(8, scale=(0.25,), zero_point=(-7,))
+S16 = Format(16, scale=(0.25,), zero_point=(-7,))
+U16 = Format(16, scale=(0.25,), signed=False, zero_point=(7,))
 
 
 @pytest.mark.parametrize(
@@ -29,13 +31,14 @@ S8 = Format(8, scale=(0.25,), zero_point=(-7,))
         ((33, 9), {"kernel": (3,), "strides": (2,), "pads": (1, 1), "dilations": (1,)}),
     ],
 )
-def test_windows(shape: tuple[int, ...], window: dict[str, Any]) -> None:
+@pytest.mark.parametrize("format", [S8, S16, U16])
+def test_windows(shape: tuple[int, ...], window: dict[str, Any], format: Format) -> None:
     """Between two others; the lowest code is that of a window's padding, whatever lies there."""
     net = Network()
-    net.input("x", shape, S8)
-    net.layer("low", "clip", "x", S8, low=-128, high=-100)
-    net.layer("y", "max_pool", "low", S8, **window)
-    net.layer("z", "clip", "y", S8, low=-120, high=127)
+    net.input("x", shape, format)
+    net.layer("low", "clip", "x", format, low=format.low, high=format.low + 28)
+    net.layer("y", "max_pool", "low", format, **window)
+    net.layer("z", "clip", "y", format, low=format.low + 8, high=format.high)
     agree_all_packed(net.lowered(), net.given)
 
 

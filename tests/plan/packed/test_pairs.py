@@ -52,6 +52,50 @@ def test_two_images(name: str, shape: tuple[int, int, int]) -> None:
     agree_all_packed(net.lowered(), net.given)
 
 
+WORDS = {
+    "signed": (Format(16, scale=(0.125,), zero_point=(-9,)), Format(16, scale=(0.25,))),
+    "unsigned": (
+        Format(16, signed=False, scale=(0.125,), zero_point=(40000,)),
+        Format(12, signed=False, scale=(0.25,), zero_point=(113,)),
+    ),
+}
+"""Formats of two operands, the first also that of the result."""
+
+
+@pytest.mark.parametrize("name", ["add half_up", "add half_even", "sub toward_zero"])
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("shape", [(20, 3, 5), (64, 2, 3)])
+def test_codes_of_16_bits(name: str, words: str, shape: tuple[int, int, int]) -> None:
+    op, parameters = OPS[name]
+    a, b = WORDS[words]
+    zeros = {"a_zero": a.zero_point[0], "b_zero": b.zero_point[0]}
+    net = Network()
+    net.input("a", shape, a)
+    net.input("b", shape, b)
+    net.layer("sum#unclamped", op, "a b", a, **parameters, **zeros, **form(a))
+    net.layer("sum", "clip", "sum#unclamped", a, low=a.zero_point[0], high=a.high - 100)
+    net.conv("y", "sum", 5, Y, x_zero=a.zero_point[0])
+    agree_all_packed(net.lowered(), net.given)
+
+
+def test_words_that_have_no_packed_form() -> None:
+    a = WORDS["signed"][0]
+    net = Network()
+    net.input("a", (20, 3, 5), a)
+    net.input("b", (20, 3, 5), B)
+    mixed = {"a_shift": 0, "b_shift": 8, "shift": 2, "rounding": "half_up", "a_zero": -9, "b_zero": 113}
+    net.layer("y", "add", "a b", a, **mixed, **form(a))
+    far = {"a_shift": 0, "b_shift": 16, "shift": 2, "rounding": "half_up", "a_zero": -9, "b_zero": -9}
+    net.layer("z", "add", "a y", a, **far, **form(a))
+    net.layer("p", "mul", "z y", a, shift=20, rounding="half_up", a_zero=-9, b_zero=-9, **form(a))
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        assert [choice.refused for choice in choices] == [
+            "its operands and its result have codes of 8 and of 16 bits",
+            "its sums and their rounding need more than 32 bits",
+            "mul has no packed form of 16-bit codes",
+        ]
+
+
 @pytest.mark.parametrize("name", ["mul half_up", "mul_float32", "add half_even"])
 @pytest.mark.parametrize("channels", [20, 64])
 def test_one_pixel_for_all(name: str, channels: int) -> None:
@@ -163,7 +207,7 @@ def test_constants(name: str, first: bool, rows: bool, constant: tuple[int, ...]
 
 
 def test_constants_that_have_no_packed_form() -> None:
-    """One for each image; more than 8 bits."""
+    """One for each image; more bits than the other operand, or than any packed one."""
     op, parameters = OPS["add half_up"]
     net = Network(images=2)
     net.input("a", (20, 3), A)
@@ -178,4 +222,7 @@ def test_constants_that_have_no_packed_form() -> None:
     lowered = with_constant(net, net.values["b"][:1].astype(np.int16), False)
     wide = replace(lowered, values={**lowered.values, "b": Format(16, scale=(0.25,))})
     for choice in make_plan(wide).choices_on(ISAS[0])[-1:]:
-        assert choice.refused == "its constant has more than 8 bits, or more than one zero point"
+        assert choice.refused == "its operands and its result have codes of 8 and of 16 bits"
+    wider = replace(lowered, values={**lowered.values, "b": Format(17, scale=(0.25,))})
+    for choice in make_plan(wider).choices_on(ISAS[0])[-1:]:
+        assert choice.refused.startswith("its constant: its codes have 17 bits")

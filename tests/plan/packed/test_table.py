@@ -1,4 +1,4 @@
-"""Tables and clamps, as the engine runs them."""
+"""Tables, as the engine runs them."""
 
 from __future__ import annotations
 
@@ -49,5 +49,14 @@ def test_what_has_no_packed_form() -> None:
     lines = net.random.integers(-8, 8, (4, 256)).astype(np.int8)
     net.layer("lines", "table", "few", FORMATS[0], table=lines, low=-128, axis=2)
     for choices in agree(make_plan(net.lowered()), net.given).values():
-        assert choices[0].refused == "its input has few channels"
         assert choices[1].refused != ""
+
+
+def test_words_have_no_packed_form() -> None:
+    net = Network()
+    words = Format(9, scale=(0.125,))
+    net.input("x", (20, 4, 5), words)
+    entries = net.random.integers(words.low, words.high, 512, endpoint=True).astype(np.int16)
+    net.layer("y", "table", "x", words, table=entries, low=words.low)
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        assert choices[0].refused == "table has no packed form of 16-bit codes"

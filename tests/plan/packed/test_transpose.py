@@ -145,6 +145,18 @@ def test_mutants(monkeypatch: pytest.MonkeyPatch, perm: tuple[int, ...]) -> None
     assert caught(turned(perm, (33, 33, 33)))
 
 
+def test_channels_of_16_bits() -> None:
+    wide = Format(16, scale=(2.0**-9,), zero_point=(-3,))
+    net = Network()
+    net.input("x", (20, 4, 5), wide)
+    net.layer("c", "clip", "x", wide, low=-9000, high=9000)
+    net.layer("t", "transpose", "c", wide, perm=(0, 1, 3, 2))
+    net.layer("y", "transpose", "t", wide, perm=(0, 2, 1, 3))
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        assert not choices[1].refused
+        assert choices[2].refused == "another axis becomes its channels, which has no packed form of 16-bit codes"
+
+
 def test_formats_that_differ() -> None:
     net = Network()
     net.input("x", (20, 4), U8)
