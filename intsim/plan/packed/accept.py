@@ -164,7 +164,7 @@ def default_image(lowered: Lowered, name: str, rows: Collection[str] = ()) -> Im
     return image_of(shape, lowered.values.get(name), name in lowered.accumulators.values(), name in rows)
 
 
-OF_THE_TENSOR = ("accumulator", "unclamped")
+OF_THE_TENSOR = ("accumulator", "moved", "unclamped")
 """Steps on the way to a tensor, behind its name and `#`, that have its shape."""
 
 ELEMENTWISE = frozenset({"clip", "copy", "requantize", "table"})

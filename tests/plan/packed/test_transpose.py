@@ -92,6 +92,18 @@ def test_few_channels() -> None:
     agree_all_packed(net.lowered(), net.given)
 
 
+def test_another_format_behind_it() -> None:
+    """What is moved and has no format of its own goes through a table."""
+    net = Network()
+    net.input("x", (5, 20), U8)
+    constant_product(net, "m", "x", 20, 113, S8)
+    net.layer("t#moved", "transpose", "m", S8, perm=(0, 2, 1))
+    table = np.random.default_rng(0).permutation(256).astype(np.uint8)
+    net.layer("t", "table", "t#moved", U8, table=table, low=-128)
+    constant_product(net, "y", "t", 7, 113, S8)
+    agree_all_packed(net.lowered(), net.given)
+
+
 def test_attention() -> None:
     """Heads are split, multiplied and put together again, without a portable layer."""
     net = Network()
