@@ -19,7 +19,7 @@ CONSTANT_ROUNDINGS = ("half_up", "half_down", "ceil", "floor")
 """The rounding rules that add one constant and cut off the rest, so that the accumulator's own adder can do it."""
 
 TREE_LAYERS = ("all", "dense_unsigned_by_signed")
-"""Which layers have the tree: all, or those of unsigned activations by signed weights that are not depthwise; the others
+"""Which layers have the tree: all, or those of unsigned activations by signed weights that are not depthwise; others
 are exact."""
 
 WIDEST = 64

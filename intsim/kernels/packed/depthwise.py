@@ -43,7 +43,7 @@ line and of a pixel of the input, and of the output; the output's size in pixels
 weights and parameters, block after block."""
 
 TAP_OFFSETS, STEPS, STRIDE_H, STRIDE_W = range(FREE + 10, FREE + 14)
-"""Only for `make_taps`: int64 offsets of the taps from a window's first element, as many for each of STEPS as a lane has
+"""Only for `make_taps`: int64 offsets of taps from a window's first element, as many for each of STEPS as a lane has
 codes; bytes from one window to the next."""
 
 REGISTERS = 14

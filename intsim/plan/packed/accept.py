@@ -50,7 +50,7 @@ def accept(
     return _accept(group, sources, image, bounds, isa)
 
 
-OF_WORDS = frozenset({"add", "sub", "max_pool", "clip", "concat", "resize_nearest", *AVERAGE_POOLS, *ALIASES})
+OF_WORDS = frozenset({"table", "add", "sub", "max_pool", "clip", "concat", "resize_nearest", *AVERAGE_POOLS, *ALIASES})
 """Ops beside convolutions and matrix products that have a packed form of 16-bit codes."""
 
 
