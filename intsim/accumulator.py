@@ -18,8 +18,9 @@ from that sum, after signed activations were made unsigned (code + 2**(bits - 1)
 CONSTANT_ROUNDINGS = ("half_up", "half_down", "ceil", "floor")
 """The rounding rules that add one constant and cut off the rest, so that the accumulator's own adder can do it."""
 
-TREE_LAYERS = ("all", "dense_signed")
-"""Which layers have the tree: all, or those with signed weights that are not depthwise; the others are exact."""
+TREE_LAYERS = ("all", "dense_unsigned_by_signed")
+"""Which layers have the tree: all, or those of unsigned activations by signed weights that are not depthwise; others
+are exact."""
 
 WIDEST = 64
 

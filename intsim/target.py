@@ -238,8 +238,8 @@ TARGETS: Mapping[str, Target] = {
             lanes=2,
             tree_bits=16,
             tree_overflow="saturate",
-            tree_layers="dense_signed",
-            zeros_subtracted="after_unsigned",
+            tree_layers="dense_unsigned_by_signed",
+            zeros_subtracted="after",
         ),
         Target(
             "onnx-reference",
@@ -334,7 +334,7 @@ TARGETS: Mapping[str, Target] = {
 `onnxruntime`: ONNX Runtime 1.31's integer kernels on x86-64 with VNNI: int32 accumulators that wrap.
 `onnxruntime-avx2`: the same without VNNI, where VPMADDUBSW adds the products of two neighbours, unsigned activations
 by signed weights, to a sum saturated to 16 bits (onnxruntime/core/mlas/lib/qgemm_kernel_avx2.cpp and its assembly;
-unsigned weights and depthwise convolutions have kernels with exact products). No machine has judged it here.
+signed activations, unsigned weights and depthwise convolutions have kernels with exact products).
 `onnx-reference`: onnx's ReferenceEvaluator: QLinearConv and QLinearMatMul in integers, all else in float.
 `tflite`: LiteRT's reference kernels, double rounding; fully connected layers in float64.
 `tflite-single`: tflite-micro built with TFLITE_SINGLE_ROUNDING. `cmsis-nn`: CMSIS-NN's default build.

@@ -3,7 +3,8 @@
     python tools/conformance.py [--network NAME]... [--configuration NAME]... [--images N] [--size 224] [--json]
 
 ResNet18, MobileNetV2 and EfficientNet-Lite0 are quantized by onnxruntime.quantization.quantize_static and run on
-photographs. Every quantized tensor is compared, code by code. Exits with 1 if any differs.
+photographs. Every quantized tensor is compared, code by code. Exits with 1 if any differs. The target is what ONNX
+Runtime is on this processor: onnxruntime, or without VNNI onnxruntime-avx2.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def compared(
     import intsim
     from tests.models.networks import NETWORKS
     from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
+    from tests.processor import ONNXRUNTIME
 
     for network in networks:
         x = NETWORKS[network].images(size, -(-images // 8))[:images]
@@ -78,11 +80,12 @@ def compared(
         for configuration in configurations:
             quantized = quantize(prepared, CONFIGURATIONS[configuration], x[:CALIBRATION_IMAGES])
             start = time.perf_counter()
-            model = intsim.load(quantized, target="onnxruntime")
+            model = intsim.load(quantized, target=ONNXRUNTIME)
             found = intsim.compare(model, "onnxruntime", x, threads=threads)
             yield {
                 "network": network,
                 "configuration": configuration,
+                "target": ONNXRUNTIME,
                 "images": found.images,
                 "equal": found.equal,
                 "compared": found.compared,
@@ -98,7 +101,8 @@ def compared(
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """The rows with their totals."""
-    shown = Table(title="intsim, target onnxruntime, against ONNX Runtime")
+    targets = ", ".join(sorted({row["target"] for row in rows}))
+    shown = Table(title=f"intsim, target {targets}, against ONNX Runtime")
     for header in ("network", "configuration", "tensors", "codes compared", "mismatches", "resumed", "seconds"):
         shown.add_column(header, justify="left" if header in LEFT else "right", no_wrap=True)
     for row in rows:

@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 def summation_of(target: Target, node: Node, x: Format, w: Format, shape: tuple[int | None, ...]) -> dict[str, Any]:
     """The parameter `summation` of a MAC layer, absent where it is the plain one; shape: of the weights."""
-    if target.tree_layers == "dense_signed" and (not w.signed or _depthwise(node, shape)):
+    if target.tree_layers == "dense_unsigned_by_signed" and (x.signed or not w.signed or _depthwise(node, shape)):
         target = replace(target, lanes=1, tree_bits=None, zeros_subtracted="before")
     s = Summation(
         order=_order(target, node, len(shape) - 2) if node.op == "Conv" else None,

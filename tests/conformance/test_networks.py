@@ -18,10 +18,10 @@ from tests.models.mobilenetv2 import mobilenetv2
 from tests.models.networks import NETWORKS
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
 from tests.models.resnet18 import resnet18
+from tests.processor import ONNXRUNTIME
 
 pytest.importorskip("onnxruntime")
 pytestmark = [
-    pytest.mark.onnxruntime,
     # PyTorch's TorchScript exporter on itself, when it writes EfficientNet-Lite0.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Constant folding:UserWarning"),
@@ -55,7 +55,7 @@ def images(network: str) -> NDArray[np.float32]:
 def test_every_quantized_tensor_is_equal(network: str, configuration: str) -> None:
     x = images(network)
     quantized = quantize(prepared(network), CONFIGURATIONS[configuration], x[:CALIBRATION_IMAGES])
-    model = intsim.load(quantized, target="onnxruntime")
+    model = intsim.load(quantized, target=ONNXRUNTIME)
     comparison = intsim.compare(model, "onnxruntime", x)
     assert comparison.mismatches == 0, comparison.table()
     assert comparison.equal

@@ -10,6 +10,7 @@ from onnx import version_converter
 import intsim
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
 from tests.models.small import small, small_input
+from tests.processor import ONNXRUNTIME
 
 pytest.importorskip("onnxruntime")
 
@@ -69,7 +70,6 @@ def float_model(name: str, opset: int) -> onnx.ModelProto:
     return version_converter.convert_version(small(name), opset)
 
 
-@pytest.mark.onnxruntime
 @pytest.mark.parametrize("name", ONE_FOR_EACH_OP)
 def test_every_opset_equals_onnxruntime(name: str) -> None:
     x = small_input(name, SAMPLES)
@@ -78,7 +78,7 @@ def test_every_opset_equals_onnxruntime(name: str) -> None:
         configuration = CONFIGURATIONS_HERE[opset % len(CONFIGURATIONS_HERE)]
         quantized = quantize(prepared, CONFIGURATIONS[configuration], x[:CALIBRATION_SAMPLES])
         assert quantized.opset_import[0].version == opset
-        found = intsim.compare(intsim.load(quantized, target="onnxruntime"), "onnxruntime", x)
+        found = intsim.compare(intsim.load(quantized, target=ONNXRUNTIME), "onnxruntime", x)
         assert found.equal, f"opset {opset}, {configuration}\n{found.table()}"
         assert found.unmatched == ()
         assert len(found.resumed) == RESUMED.get(name, 0)
@@ -90,10 +90,10 @@ def test_opsets_that_are_newer_than_onnxruntime_mean_the_same(name: str) -> None
     x = small_input(name, SAMPLES)
     prepared = preprocess(float_model(name, NEWEST_OF_ONNXRUNTIME))
     quantized = quantize(prepared, CONFIGURATIONS["qdq-u8-asymmetric-channel"], x[:CALIBRATION_SAMPLES])
-    expected = intsim.load(quantized, target="onnxruntime").run(x, taps=["codes"]).taps
+    expected = intsim.load(quantized, target=ONNXRUNTIME).run(x, taps=["codes"]).taps
     for opset in range(NEWEST_OF_ONNXRUNTIME + 1, NEWEST + 1):
         quantized.opset_import[0].version = opset
-        found = intsim.load(quantized, target="onnxruntime").run(x, taps=["codes"]).taps
+        found = intsim.load(quantized, target=ONNXRUNTIME).run(x, taps=["codes"]).taps
         assert list(found) == list(expected)
         for tensor, tap in expected.items():
             np.testing.assert_array_equal(found[tensor].codes, tap.codes, strict=True)

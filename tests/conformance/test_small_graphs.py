@@ -13,6 +13,7 @@ from intsim.errors import UnsupportedOp
 from intsim.quantization import quantize_model
 from tests.models.quantize import CONFIGURATIONS, WIDTHS, preprocess, quantize
 from tests.models.small import GRAPHS, small, small_input
+from tests.processor import ONNXRUNTIME
 
 pytest.importorskip("onnxruntime")
 
@@ -32,26 +33,24 @@ DROPS_A_RELU = ("residual", 4)
 """ONNX Runtime 1.31 takes signed 4-bit codes for codes from zero on, and drops the Relu before their quantizer."""
 
 
-@pytest.mark.onnxruntime
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_configuration_equals_onnxruntime(name: str) -> None:
     prepared, x = preprocess(small(name)), small_input(name, SAMPLES)
     for configuration in CONFIGURATIONS.values():
         quantized = quantize(prepared, configuration, x[:CALIBRATION_SAMPLES])
-        found = intsim.compare(intsim.load(quantized, target="onnxruntime"), "onnxruntime", x)
+        found = intsim.compare(intsim.load(quantized, target=ONNXRUNTIME), "onnxruntime", x)
         assert found.equal, f"{configuration.name}\n{found.table()}"
         assert len(found.resumed) == (name in RESUMED), configuration.name
         assert found.unmatched == (), configuration.name
 
 
-@pytest.mark.onnxruntime
 @pytest.mark.parametrize("name", ["conv", "conv_depthwise", "gemm", "residual", "concat", "max_pool", "sigmoid"])
 def test_wider_and_narrower_codes(name: str) -> None:
     """16-bit codes and 4-bit weights: what ONNX Runtime sums in float is taken from it, the rest is equal."""
     prepared, x = preprocess(small(name)), small_input(name, SAMPLES)
     for configuration in WIDTHS.values():
         quantized = quantize(prepared, configuration, x[:CALIBRATION_SAMPLES])
-        model = intsim.load(quantized, target="onnxruntime")
+        model = intsim.load(quantized, target=ONNXRUNTIME)
         against_onnxruntime = intsim.compare(model, "onnxruntime", x)
         assert against_onnxruntime.equal, f"{configuration.name}\n{against_onnxruntime.table()}"
         assert against_onnxruntime.unmatched == (), configuration.name
@@ -88,19 +87,17 @@ def test_the_kernels_equal_the_spec_in_16_bits(name: str) -> None:
     assert not found.unmatched
 
 
-@pytest.mark.onnxruntime
 @pytest.mark.parametrize("name", GRAPHS)
 def test_shared_exponents_under_onnxruntimes_arithmetic(name: str) -> None:
     """The same files, where every scale is a power of two and half of all ties count."""
     if name in REFUSED_BY_ONNXRUNTIME:
         with pytest.raises(UnsupportedOp, match=r"onnxruntime .* refuses the model: .*Clip"):
-            against("onnxruntime", name, target="onnxruntime")
+            against("onnxruntime", name, target=ONNXRUNTIME)
         return
-    found = against("onnxruntime", name, target="onnxruntime")
+    found = against("onnxruntime", name, target=ONNXRUNTIME)
     assert found.equal, found.table()
 
 
-@pytest.mark.onnxruntime
 @pytest.mark.parametrize("bits", [16, 4, 2])
 @pytest.mark.parametrize("name", ["conv", "gemm", "residual", "concat", "max_pool", "global_average_pool"])
 def test_onnxruntime_in_float_differs_by_one_code_at_ties_and_float_roundings(name: str, bits: int) -> None:

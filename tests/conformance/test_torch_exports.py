@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from tests.models.fake_quantize import BATCH, SHAPE, calibrated, export, samples, with_calls
+from tests.processor import ONNXRUNTIME
 
 SAMPLES = 32 * BATCH
 
@@ -25,7 +26,6 @@ SCORES_IN_FLOAT = "TorchScript exports a bare Flatten before Gemm: ONNX Runtime 
 RELU_IN_FLOAT = "with a zero point in the middle, ONNX Runtime leaves Conv and Relu in float"
 
 
-@pytest.mark.onnxruntime
 @pytest.mark.parametrize("symmetric", [False, True], ids=["u8", "s8"])
 @pytest.mark.parametrize("per_channel", [False, True], ids=["tensor", "channel"])
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_every_tensor_that_onnxruntime_has_in_integers_is_equal(
     network = calibrated(per_channel, symmetric)
     exported = export(with_calls(network) if form == "calls" else network, dynamo=dynamo, opset=opset)
     assert exported.opset_import[0].version == opset
-    model = intsim.load(exported, target="onnxruntime")
+    model = intsim.load(exported, target=ONNXRUNTIME)
     found = intsim.compare(model, "onnxruntime", samples(SAMPLES))
     assert found.equal, found.table()
     assert found.unmatched == ()

@@ -17,6 +17,7 @@ pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).resolve().parents[2]
 ROW: dict[str, Any] = {
     "network": "resnet18",
+    "target": "onnxruntime",
     "configuration": "qdq-u8-asymmetric-tensor",
     "images": 2,
     "equal": True,
@@ -42,7 +43,6 @@ def run(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], *arguments:
     return CliRunner().invoke(conformance.main, list(arguments))
 
 
-@pytest.mark.onnxruntime
 def test_one_network_in_one_configuration() -> None:
     arguments = ["--network", "resnet18", "--configuration", "qdq-s8-symmetric-tensor", "--size", "32", "--images", "2"]
     command = [sys.executable, "tools/conformance.py", *arguments, "--json"]

@@ -43,7 +43,7 @@ line and of a pixel of the input, and of the output; the output's size in pixels
 weights and parameters, block after block."""
 
 TAP_OFFSETS, STEPS, STRIDE_H, STRIDE_W = range(FREE + 10, FREE + 14)
-"""Only for `make_taps`: int64 offsets of the taps from a window's first element, as many for each of STEPS as a lane has
+"""Only for `make_taps`: int64 offsets of taps from a window's first element, as many for each of STEPS as a lane has
 codes; bytes from one window to the next."""
 
 REGISTERS = 14
@@ -201,7 +201,8 @@ def pack_parameters(vectors: Sequence[npt.NDArray[Any]], isa: int) -> npt.NDArra
     start[c] = bias[c] + rounding term - stored zero point * sum over the kernel of w[c].
     """
     lanes = VECTORS[isa].lanes
-    columns = [x.view(np.uint32) if x.dtype == np.float32 else (x & 0xFFFFFFFF).astype(np.uint32) for x in vectors]
+    columns = [x if x.dtype == np.float32 else x.astype(np.int64).astype(np.uint32) for x in vectors]
+    columns = [x.view(np.uint32) for x in columns]
     padded = np.pad(np.array(columns), ((0, 0), (0, -len(columns[0]) % lanes)))
     packed = padded.reshape(len(columns), -1, lanes).transpose(1, 0, 2)
     return np.ascontiguousarray(packed).view(np.uint8).reshape(len(packed), -1)

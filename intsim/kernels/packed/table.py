@@ -1,4 +1,4 @@
-"""Functions of one code, as tables of stored bytes."""
+"""Functions of one code, as tables of what is stored."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from intsim.kernels.packed.rows import FREE, IN, OUT
 LINE, OUT_LINE, BYTES, TABLE, CHANNELS = range(FREE, FREE + 5)
 """Bytes from line to line in the input and in the output; bytes of a line; u8[256], or u8[CHANNELS, 256] with a table
 for each byte of a pixel, its padded channels too."""
+
+WORD_VALUES = 1 << 16
 
 VECTOR = 64
 """Bytes that are looked up at a time with AVX512-VBMI."""
@@ -54,6 +56,24 @@ def make(vbmi: int, channelwise: int) -> Any:
         return 0
 
     return op(table)
+
+
+@functools.cache
+def make_words() -> Any:
+    """The cfunc of a table of i16: stored[i] = TABLE[x[i] + 2**15], i16[2**16]; else as `make`."""
+
+    def table_words(row: Any, start: Any, stop: Any) -> Any:
+        r = as_row(row)
+        count = r[BYTES] // 2
+        entries = carray(at(r[TABLE]), WORD_VALUES, types.int16)
+        for unit in range(start, stop):
+            codes = carray(at(r[IN] + unit * r[LINE]), count, types.int16)
+            stored = carray(at(r[OUT] + unit * r[OUT_LINE]), count, types.int16)
+            for i in range(count):
+                stored[i] = entries[codes[i] + WORD_VALUES // 2]
+        return 0
+
+    return op(table_words)
 
 
 def has_vbmi() -> bool:

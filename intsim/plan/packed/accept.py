@@ -72,7 +72,7 @@ def accept(
 
 OF_WORDS = frozenset(
     {
-        *("add", "sub", "max_pool", "clip", "concat", "resize_nearest", "pad", "slice", "transpose"),
+        *("table", "add", "sub", "max_pool", "clip", "concat", "resize_nearest", "pad", "slice", "transpose"),
         *AVERAGE_POOLS,
         *ALIASES,
     }

@@ -1,4 +1,4 @@
-"""Functions of one code, as 256 stored bytes."""
+"""Functions of one code, as 256 stored bytes, or as 65536 stored words."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from intsim.kernels.packed import table as kernel
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.fuse import Group
-from intsim.plan.packed.image import Image
+from intsim.plan.packed.image import BYTE, Image
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
 
 Array = np.ndarray[Any, Any]
-
-BYTES = 256
 
 
 class PackedTable(PackedOp):
     """A table look-up of every byte; by channel where there are as many tables."""
 
     def __init__(self, group: Group, image: Image, entries: Array) -> None:
-        """entries: stored bytes by stored byte, u8[256] or u8[bytes of a pixel, 256]."""
+        """entries: what is stored by stored byte, u8[256] or u8[bytes of a pixel, 256]; by word + 2**15, i16[65536]."""
         self.layers = group.layers
         self.inputs, self.output, self.image = group.layers[0].inputs[:1], group.output, image
         self._entries = aligned_copy(entries)
         self._channels = len(entries) if entries.ndim == 2 else 0
-        vbmi = kernel.has_vbmi() and not self._channels
-        self.kernel = f"{group.layers[0].op}_u8_u8{'_avx512vbmi' if vbmi else ''}"
-        self.reason = "256 entries" + (" a channel" if self._channels else "")
+        vbmi = kernel.has_vbmi() and not self._channels and image.size == BYTE
+        self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}{'_avx512vbmi' if vbmi else ''}"
+        self.reason = f"{entries.shape[-1]} entries" + (" a channel" if self._channels else "")
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         source, place, image = places[self.inputs[0]], places[self.output], self.image
@@ -44,7 +42,10 @@ class PackedTable(PackedOp):
             kernel.TABLE: self._entries.ctypes.data,
             kernel.CHANNELS: self._channels,
         }
-        function = kernel.make(int(kernel.has_vbmi()), int(self._channels > 0))
+        if image.size == BYTE:
+            function = kernel.make(int(kernel.has_vbmi()), int(self._channels > 0))
+        else:
+            function = kernel.make_words()
         return Row(function, lines, columns, {IN: source, OUT: place})
 
 
@@ -59,16 +60,19 @@ def accept_table(group: Group, source: Image, image: Image) -> PackedTable | str
 
 def _table(layer: Layer, source: Image, image: Image) -> Array | str:
     p = layer.parameters
-    codes, first = np.asarray(p["table"], np.int64), int(p["low"]) + source.offset
-    if not 0 <= first <= first + codes.shape[-1] <= BYTES:
-        return "its table has more entries than a byte has values"
+    values = 1 << (8 * source.size)
+    codes, first = np.asarray(p["table"], np.int64), int(p["low"]) + source.offset - source.ends[0]
+    if not 0 <= first <= first + codes.shape[-1] <= values:
+        return f"its table has more entries than {8 * source.size} bits have values"
     if codes.ndim == 2 and int(p.get("axis", 1)) % (1 + len(image.shape)) != (len(image.shape) if image.rows else 1):
         return "its tables differ along another axis than the channels"
-    stored = (codes + image.offset).astype(np.uint8)
+    stored = (codes + image.offset).astype(image.dtype)
     if codes.ndim == 1:
-        entries = np.zeros(BYTES, np.uint8)
+        entries = np.zeros(values, image.dtype)
         entries[first : first + len(codes)] = stored
         return entries
-    by_channel = np.zeros((image.pixel, BYTES), np.uint8)
+    if source.size != BYTE:
+        return "its tables of 16-bit codes differ by channel"
+    by_channel = np.zeros((image.pixel, values), np.uint8)
     by_channel[: len(codes), first : first + codes.shape[1]] = stored
     return by_channel

@@ -111,7 +111,7 @@ def convolutions(draw: st.DrawFn) -> tuple[Lowered, dict[str, Any]]:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = draw(shapes())
     kinds = ["half_up", "floor"]
-    if shape.groups == 1:
+    if shape.groups in (1, 16):
         kinds += ["float32"]
     if shape.outputs <= 9:
         kinds += ["half_even", "half_away", "toward_zero", "half_to_zero"]

@@ -52,11 +52,30 @@ def test_what_has_no_packed_form() -> None:
         assert choices[1].refused != ""
 
 
-def test_words_have_no_packed_form() -> None:
+WORDS = [
+    Format(16, scale=(0.125,)),
+    Format(16, signed=False, scale=(0.125,), zero_point=(50000,)),
+    Format(9, scale=(0.125,)),
+]
+
+
+@pytest.mark.parametrize("x", WORDS)
+@pytest.mark.parametrize("y", WORDS)
+def test_words(x: Format, y: Format) -> None:
     net = Network()
-    words = Format(9, scale=(0.125,))
-    net.input("x", (20, 4, 5), words)
-    entries = net.random.integers(words.low, words.high, 512, endpoint=True).astype(np.int16)
-    net.layer("y", "table", "x", words, table=entries, low=words.low)
+    net.input("x", (20, 4, 5), x)
+    entries = net.random.integers(y.low, y.high, 1 << x.bits, endpoint=True).astype(y.dtype)
+    net.layer("y", "table", "x", y, table=entries, low=x.low)
+    net.conv("z", "y", 5, FORMATS[0], x_zero=y.zero_point[0])
+    agree_all_packed(net.lowered(), net.given)
+
+
+def test_words_that_have_no_packed_form() -> None:
+    net = Network()
+    net.input("x", (20, 4, 5), WORDS[2])
+    entries = net.random.integers(-256, 256, (20, 512)).astype(np.int16)
+    net.layer("y", "table", "x", WORDS[2], table=entries, low=-256)
+    net.layer("z", "table", "y", FORMATS[0], table=entries[0] >> 1, low=-256)
     for choices in agree(make_plan(net.lowered()), net.given).values():
-        assert choices[0].refused == "table has no packed form of 16-bit codes"
+        assert choices[0].refused == "its tables of 16-bit codes differ by channel"
+        assert choices[1].refused == "its operands and its result have codes of 8 and of 16 bits"
