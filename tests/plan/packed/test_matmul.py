@@ -136,6 +136,20 @@ def test_stacks_with_a_constant(shape: tuple[int, ...], outputs: int) -> None:
     agree_all_packed(net.lowered(), net.given)
 
 
+@pytest.mark.parametrize("axis", [-1, 3, 1])
+def test_tables_of_each_column(axis: int) -> None:
+    """Along the last axis, which lies in the place of the channels; along another one there is no packed form."""
+    net = Network()
+    net.input("x", (5, 6, 17), U8)
+    constant_product(net, "m", "x", 20, 113, S8)
+    tables = net.random.integers(0, 256, (net.values["m"].shape[axis], 256)).astype(np.uint8)
+    net.layer("t", "table", "m", U8, table=tables, low=-128, axis=axis)
+    constant_product(net, "y", "t", 7, 113, S8)
+    for choices in agree(make_plan(net.lowered()), net.given).values():
+        refused = {choice.refused for choice in choices if choice.refused}
+        assert refused == ({"its tables differ along another axis than the channels"} if axis == 1 else set())
+
+
 def test_images_of_a_convolution_are_no_matrices() -> None:
     """A value that both kinds read lies as the convolution wants it."""
     net = Network()
