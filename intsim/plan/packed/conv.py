@@ -19,7 +19,7 @@ from intsim.lowering.lowered import Layer
 from intsim.plan.packed.depthwise import LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
-from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.op import PackedOp, Place, Row, aligned, aligned_copy
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, window
 from intsim.ranges import Bounds
 from intsim.summation import PLAIN
@@ -43,6 +43,9 @@ the products of the next, which is why more of the registers are not used. (Chan
 
 TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1, "avx2_i16": 1, "avx2_i16_parts": 1}
 """What a tile costs beside its pixels, in pixels."""
+
+AT_ONCE = 1 << 18
+"""Weights that are put in order at a time; a few arrays of so many elements are made of them."""
 
 WASTE = 8
 """A grouped convolution is merged into larger groups, with zeros, up to so many times its products."""
@@ -128,28 +131,16 @@ class PackedConv(PackedOp):
     @cached_property
     def packed(self) -> tuple[Array, Array]:
         """Weights and parameters in memory order; made once."""
-        v = self._v
-        outputs, inputs, height, width = self._weights.shape
-        parts = self._groups // self.merge
-        dtype = np.int8 if v.vnni else np.int16
-        merged_weights = np.zeros((parts, outputs // parts, height, width, self.tap_channels), dtype)
-        per = outputs // self._groups
-        for group in range(self._groups):
-            part, inner = divmod(group, self.merge)
-            own = self._weights[group * per : (group + 1) * per].transpose(0, 2, 3, 1)
-            merged_weights[part, inner * per : (inner + 1) * per, ..., inner * inputs : (inner + 1) * inputs] = own
-        taps, channels = (height, width * self.tap_channels) if self.joined else (height * width, self.tap_channels)
-        block = v.lanes * self.vectors
-        full = padded(outputs // parts)
-        steps = channels // v.codes
-        matrix = np.zeros((parts, full, taps, steps, v.codes), dtype)
-        matrix[:, : outputs // parts] = merged_weights.reshape(parts, outputs // parts, taps, steps, v.codes)
-        blocks = matrix.reshape(parts * full // block, self.vectors, v.lanes, taps, steps, v.codes)
-        ordered = blocks.transpose(0, 3, 4, 1, 2, 5)
-        if v.size == 1 and not v.vnni:
-            ordered = np.stack([ordered[..., 0::2], ordered[..., 1::2]], axis=4)
-        if v.parts > 1:
-            ordered = np.stack(divided(ordered), axis=3)
+        outputs, parts = len(self._weights), self._groups // self.merge
+        full, block = padded(outputs // parts), self._v.lanes * self.vectors
+        channel = self._taps * self._steps * self._v.codes * self._v.parts
+        memory = aligned(parts * full * channel * self._dtype.itemsize)
+        blocks = memory.view(self._dtype).reshape(parts, full // block, block * channel)
+        some = max(AT_ONCE // (block * channel), 1)
+        for part in range(parts):
+            for first in range(0, full // block, some):
+                last = min(first + some, full // block)
+                blocks[part, first:last] = self._ordered(part, first * block, last * block)
         start = self._start + self._requantized.start
         starts = words(np.broadcast_to(start, outputs)) if self._long else (start,)
         vectors = [*starts, *self._requantized.vectors]
@@ -158,7 +149,38 @@ class PackedConv(PackedOp):
             spread = np.broadcast_to(values, outputs).reshape(parts, -1)
             parameters[number, :, : outputs // parts] = spread.astype(np.int64).astype(np.int32)  # modulo 2**32
         parameters = parameters.reshape(len(vectors), -1, block).transpose(1, 0, 2)
-        return aligned_copy(ordered), aligned_copy(parameters)
+        return memory, aligned_copy(parameters)
+
+    def _ordered(self, part: int, first: int, last: int) -> Array:
+        """The weights of the output channels [first, last) of a part, whole blocks of them: [blocks, weights]."""
+        v = self._v
+        outputs, inputs, height, width = self._weights.shape
+        per = outputs // self._groups
+        rows = np.zeros((last - first, height, width, self.tap_channels), self._dtype)
+        for inner in range(self.merge):
+            low, high = max(first, inner * per), min(last, (inner + 1) * per)
+            if low < high:
+                at = part * self.merge * per
+                own = self._weights[at + low : at + high].transpose(0, 2, 3, 1)
+                rows[low - first : high - first, ..., inner * inputs : (inner + 1) * inputs] = own
+        blocks = rows.reshape(-1, self.vectors, v.lanes, self._taps, self._steps, v.codes)
+        ordered = blocks.transpose(0, 3, 4, 1, 2, 5)
+        if v.size == 1 and not v.vnni:
+            ordered = np.stack([ordered[..., 0::2], ordered[..., 1::2]], axis=4)
+        if v.parts > 1:
+            ordered = np.stack(divided(ordered), axis=3)
+        return ordered.reshape(len(blocks), -1)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        """Of packed weights."""
+        return np.dtype(np.int8 if self._v.vnni else np.int16)
+
+    @property
+    def _taps(self) -> int:
+        """Contiguous runs of a window."""
+        height, width = self._geometry.kernel
+        return height if self.joined else height * width
 
     @property
     def tap_channels(self) -> int:
@@ -179,8 +201,7 @@ class PackedConv(PackedOp):
         """
         if not self._long:
             return 1
-        kernel, steps = self._geometry.kernel, self._steps
-        taps = kernel[0] if self.joined else kernel[0] * kernel[1]
+        taps, steps = self._taps, self._steps
         weights = self.packed[0].view(np.int16).reshape(-1, taps, steps, self._v.parts * self.vectors, self._v.lanes, 2)
         sums = np.abs(weights.astype(np.int32)).sum(axis=-1)
         for count in range(1, steps + 1):
