@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from intsim.counters import Counters
 from intsim.kernels.packed.program import LINES, run_program
 from intsim.kernels.packed.rows import BORDER, COLUMNS
 from intsim.plan.packed.image import Padding
@@ -44,10 +45,12 @@ class Segment:
 class Program:
     """Packed ops in order; never changed. Workspaces hold what a run writes.
 
-    arrays: the arrays that a run is given or gives, by name; an op's External operands name them.
+    arrays: the arrays that a run is given or gives, by name; an op's External operands name them, or the places of
+    counters, which are all in one array of its own.
     """
 
-    def __init__(self, ops: Sequence[PackedOp]) -> None:
+    def __init__(self, ops: Sequence[PackedOp], counters: Counters | None = None) -> None:
+        self.counters = counters or Counters({}, {})
         self.ops = tuple(part for op in ops if not op.alias for part in op.parts())
         self.segments = _segments(self.ops)
         self._products = sum(op.products for op in self.ops)
@@ -63,8 +66,8 @@ class Program:
             op.row(self.places, images) if row is None else row for op, row in zip(self.ops, self._single, strict=True)
         )
 
-    def run(self, arrays: Mapping[str, Array], images: int, threads: int, share: Share) -> None:
-        """Compute the output arrays from the input arrays, all [images, ...] and contiguous.
+    def run(self, arrays: Mapping[str, Array], counts: Array, images: int, threads: int, share: Share) -> None:
+        """Compute the output arrays from the input arrays, all [images, ...] and contiguous; add to the counts.
 
         Errors: none; the arrays' shapes and dtypes are the caller's.
         """
@@ -72,7 +75,7 @@ class Program:
             threads = 1
         key = images, threads
         workspace = self._workspaces.pop(key, None) or Workspace(self, images, threads)
-        workspace.bind(arrays)
+        workspace.bind(arrays, counts)
         workspace.run(share)
         self._workspaces[key] = workspace  # taken out while it runs, so that no two runs share it
         while len(self._workspaces) > WORKSPACES:
@@ -93,12 +96,17 @@ class Workspace:
         self._segments = np.array([[s.first, s.stop, s.whole] for s in program.segments], np.int64).reshape(-1, 3)
         moving: list[tuple[int, int, int, int]] = []
         self._external: list[tuple[str, int, int, int]] = []
+        counted: list[tuple[int, int, int, int]] = []
         single = {op for s in program.segments if not s.whole for op in range(s.first, s.stop)}
         for number, (op, row) in enumerate(zip(program.ops, rows, strict=True)):
             for thread in range(threads):
                 row.fill(self._tables[thread, number])
             for column, operand in row.operands.items():
-                if isinstance(operand, External):
+                if isinstance(operand, External) and operand.name in program.counters.places:
+                    first, stride = program.counters.places[operand.name]
+                    counted.append((number, column, len(moving), first))
+                    moving.append((number, column, 0, stride))
+                elif isinstance(operand, External):
                     self._external.append((operand.name, number, column, len(moving)))
                     moving.append((number, column, 0, operand.stride))
                 elif operand.arena == OWN:
@@ -111,6 +119,7 @@ class Workspace:
                         moving.append((number, column, address, operand.stride))
             self._pad(program.places.get(op.output), number)
         self._moving = np.array(moving, np.int64).reshape(-1, 4)
+        self._counted = np.array(counted, np.int64).reshape(-1, 4).T
 
     def _pad(self, place: Place | None, number: int) -> None:
         """Fill the padding of a slotted value once and for all; have that of others filled by the op that makes it."""
@@ -124,12 +133,16 @@ class Workspace:
             self._borders.append(border(place, arena.ctypes.data))
             self._tables[thread, number, BORDER] = self._borders[-1].ctypes.data
 
-    def bind(self, arrays: Mapping[str, Array]) -> None:
+    def bind(self, arrays: Mapping[str, Array], counts: Array) -> None:
         """Set the addresses of the arrays."""
-        for name, op, column, at in self._external:
+        op, column, at, first = self._counted
+        addresses = counts.ctypes.data + first
+        self._moving[at, 2] = addresses
+        self._tables[:, op, column] = addresses
+        for name, number, place, moving in self._external:
             address = arrays[name].ctypes.data
-            self._moving[at, 2] = address
-            self._tables[:, op, column] = address
+            self._moving[moving, 2] = address
+            self._tables[:, number, place] = address
 
     def run(self, share: Share) -> None:
         """Run the program with its threads."""
