@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from intsim import counters
@@ -11,8 +12,9 @@ from intsim.plan import make_plan
 from intsim.plan.packed.count import Count
 from intsim.plan.stages import Wanted, make_stages
 from tests.kernels.packed.run import ISAS, needs_instructions
+from tests.networks import conv_parameters
 from tests.plan.packed.chains import Network, form
-from tests.plan.packed.paths import agree
+from tests.plan.packed.paths import agree, agree_all_packed
 
 pytestmark = needs_instructions
 
@@ -63,3 +65,18 @@ def test_other_kinds_do_not_follow() -> None:
 
 def test_places_of_what_is_found() -> None:
     assert kernel.NOTHING == counters.NOTHING
+
+
+@pytest.mark.parametrize("zero", [3, 4])
+def test_ties_at_the_ends_of_a_float32_requantizer(zero: int) -> None:
+    """Halves round to the even integer: into the format at an even end, out of it at an odd one."""
+    y = Format(8, False, zero_point=(zero,))
+    net = Network(images=2)
+    net.input("x", (16, 1, 40), Format(8, False))
+    net.values["x"][:] = np.r_[40:60, 168:188]
+    own = {"w": 4 * np.eye(16, dtype=np.int8).reshape(16, 16, 1, 1), "bias": np.full(16, -201 - 2 * zero)}
+    net.layer("y#accumulator", "conv", "x", Format(32), **conv_parameters(**own, pads=(0,) * 4))
+    net.layer("y", "requantize_float32", "y#accumulator", y, multiplier=np.float32(0.5), axis=1, **form(y))
+    exact = net.values["y#accumulator"] / 2 + zero
+    assert (exact == -0.5).any() and (exact == 255.5).any()
+    agree_all_packed(net.lowered(), net.given)
