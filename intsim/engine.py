@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from intsim.summation import EVENTS, PLAIN
 from intsim.taps import TapSpec
 
 if TYPE_CHECKING:
+    from intsim.kernels.packed.crew import Crew
     from intsim.kernels.parallel import Pool
 
 Array = np.ndarray[Any, Any]
@@ -76,6 +77,12 @@ class Engine:
         from intsim.kernels.parallel import Pool
 
         return Pool(self.threads)
+
+    @cached_property
+    def _crew(self) -> Crew:
+        from intsim.kernels.packed.crew import Crew
+
+        return Crew(self.threads)
 
     def run(
         self,
@@ -177,8 +184,8 @@ class Engine:
             if layer.outputs[0] in made.arrays:
                 yield layer, (made.arrays[layer.outputs[0]], None)
 
-    def _share(self, function: Callable[[int], None], threads: int) -> None:
-        self._pool.each(function)
+    def _share(self, function: int, argument: int) -> None:
+        self._crew(function, argument)
 
     def _call(self, layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         choice = self._choices[layer.name]

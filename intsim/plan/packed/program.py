@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from intsim.counters import Counters
-from intsim.kernels.packed.program import LINES, run_program
+from intsim.kernels.packed.program import (
+    IMAGES,
+    JOB,
+    LINES,
+    OPS,
+    PLACE_COUNT,
+    PLACES,
+    SEGMENT_COUNT,
+    SEGMENTS,
+    SHARED,
+    TABLES,
+    make_job,
+    run_program,
+)
 from intsim.kernels.packed.rows import BORDER, COLUMNS
 from intsim.plan.packed.image import Padding
 from intsim.plan.packed.memory import Interval, allocate
@@ -17,8 +30,8 @@ from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned,
 
 Array = np.ndarray[Any, Any]
 
-Share = Callable[[Callable[[int], None], int], None]
-"""Calls a function with 0, 1, … threads - 1, each in a thread of its own."""
+Share = Callable[[int, int], None]
+"""Calls the C function int64(argument, thread, threads) at an address with this argument, in each of the threads."""
 
 OWN, SLOTS = 0, 1
 """Arenas: of each thread, for one image at a time; of all, with a slot for each image."""
@@ -26,8 +39,8 @@ OWN, SLOTS = 0, 1
 WORKSPACES = 3
 """Workspaces that are kept for the next run: those used last."""
 
-WORTH_THREADS = 1 << 26
-"""Products of a run from which on more threads than one are quicker: waking one takes as long as many products."""
+WORTH_THREADS = 1 << 24
+"""Products of a run from which on more threads than one are quicker: they wait for each other behind each op."""
 
 SLACK = 64
 """Bytes before and behind each buffer, which whole vectors may touch."""
@@ -119,6 +132,11 @@ class Workspace:
                         moving.append((number, column, address, operand.stride))
             self._pad(program.places.get(op.output), number)
         self._moving = np.array(moving, np.int64).reshape(-1, 4)
+        self._job = np.zeros(JOB, np.int64)
+        for field, array in ((TABLES, self._tables), (SEGMENTS, self._segments), (PLACES, self._moving)):
+            self._job[field] = array.ctypes.data
+        lengths = len(rows), len(self._segments), len(self._moving)
+        self._job[[OPS, SEGMENT_COUNT, PLACE_COUNT, IMAGES, SHARED]] = *lengths, images, self._shared.ctypes.data
         self._counted = np.array(counted, np.int64).reshape(-1, 4).T
 
     def _pad(self, place: Place | None, number: int) -> None:
@@ -147,12 +165,10 @@ class Workspace:
     def run(self, share: Share) -> None:
         """Run the program with its threads."""
         shared = self._shared.ctypes.data
-        arguments = self._tables, self._segments, self._moving, self.images
-
         if self.threads == 1:
-            run_program(*arguments, 0, 1, shared)
+            run_program(self._tables, self._segments, self._moving, self.images, 0, 1, shared)
         else:
-            share(lambda thread: run_program(*arguments, thread, self.threads, shared), self.threads)
+            share(make_job().address, self._job.ctypes.data)
 
 
 def _segments(ops: Sequence[PackedOp]) -> tuple[Segment, ...]:
