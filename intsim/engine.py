@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,29 @@ from intsim.plan.choose import Choice, find_kernel
 from intsim.plan.plan import Plan
 from intsim.plan.stages import Stage, Wanted, make_stages
 from intsim.result import Result
+from intsim.selection import Selection
 from intsim.summation import EVENTS, PLAIN
 from intsim.taps import TapSpec
 
 if TYPE_CHECKING:
+    from intsim.kernels.packed.crew import Crew
     from intsim.kernels.parallel import Pool
 
 Array = np.ndarray[Any, Any]
 
+PREPARED = 64
+"""What taps select is kept for so many different ones, those used last."""
+
 IMAGES = 16
 """Images that are run at a time: their tensors are what a run needs in memory."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What taps select, and the stages for it by the values that are given and those that are overridden."""
+
+    selection: Selection
+    stages: dict[tuple[frozenset[str], frozenset[str]], tuple[Stage, ...]] = field(default_factory=dict)
 
 
 class Engine:
@@ -50,6 +64,7 @@ class Engine:
             raise UnusableInput(str(error)) from error
         self._choices = {choice.layer.name: choice for choice in plan.choices}
         self._stages: dict[Any, tuple[Stage, ...]] = {}
+        self._prepared_for: dict[tuple[TapSpec, ...], Prepared] = {}
         self._known: dict[Any, Any] = {}
 
     @property
@@ -62,6 +77,12 @@ class Engine:
         from intsim.kernels.parallel import Pool
 
         return Pool(self.threads)
+
+    @cached_property
+    def _crew(self) -> Crew:
+        from intsim.kernels.packed.crew import Crew
+
+        return Crew(self.threads)
 
     def run(
         self,
@@ -81,12 +102,11 @@ class Engine:
         """
         lowered = self.plan.lowered
         replaced = check_override(lowered, override or {})
+        prepared = self._prepared(tuple(TapSpec.parse(tap) for tap in taps))
         observer = Observer(
-            lowered,
-            [TapSpec.parse(tap) for tap in taps],
-            lambda layer, operands, parameters: self._call(layer, operands, parameters)[0],
+            lowered, prepared.selection, lambda layer, operands, parameters: self._call(layer, operands, parameters)[0]
         )
-        stages = self._scheduled(inputs, observer, replaced)
+        stages = self._scheduled(inputs, prepared, replaced)
         return run_batches(
             lowered,
             inputs,
@@ -97,15 +117,30 @@ class Engine:
             progress,
         )
 
+    def _prepared(self, specs: tuple[TapSpec, ...]) -> Prepared:
+        """What there is for these taps, kept for the next runs with them."""
+        prepared = self._prepared_for.pop(specs, None) or Prepared(Selection(self.plan.lowered, specs))
+        self._prepared_for[specs] = prepared
+        while len(self._prepared_for) > PREPARED:
+            self._prepared_for.pop(next(iter(self._prepared_for)), None)
+        return prepared
+
     def _scheduled(
-        self, inputs: Mapping[str, Array], observer: Observer, override: Mapping[str, Array]
+        self, inputs: Mapping[str, Array], prepared: Prepared, override: Mapping[str, Array]
     ) -> tuple[Stage, ...]:
         """The stages of a run: programs of packed kernels where there can be any."""
         given = frozenset(name for name in inputs if name not in self.plan.lowered.graph.inputs)
-        outputs = frozenset(self.plan.lowered.outputs.values())
-        packed, replaced = self.isa != "portable", frozenset(override)
+        replaced = frozenset(override)
+        if (given, replaced) not in prepared.stages:
+            prepared.stages[given, replaced] = self._made_stages(prepared.selection, given, replaced)
+        return prepared.stages[given, replaced]
+
+    def _made_stages(self, selection: Selection, given: frozenset[str], replaced: frozenset[str]) -> tuple[Stage, ...]:
+        """The stages, which other taps may share."""
+        packed = self.isa != "portable"
         if packed:
-            wanted = Wanted(outputs | observer.shown, observer.counted, observer.clipping, replaced)
+            shown = selection.shown.union(self.plan.lowered.outputs.values())
+            wanted = Wanted(shown, selection.counted, frozenset(selection.clipping), replaced)
         else:
             wanted = Wanted(frozenset(self.plan.lowered.values), replaced=replaced)
         key = wanted.key, given, packed
@@ -126,7 +161,7 @@ class Engine:
                 name = layer.outputs[0]
                 if stage.part is None and "accumulator_bits" in layer.parameters:
                     raise_trap(lowered, layer, results, values, batch)
-                if stage.part is None or name not in stage.part.counts:
+                if stage.part is None or name not in stage.part.counters.tallies:
                     observer.observe(layer, results, values, clipped=stage.part is not None)
                 if name in wanted:
                     outputs[name] = results[0]
@@ -144,16 +179,13 @@ class Engine:
             yield layer, self._call(layer, [values[n] for n in layer.inputs], layer.parameters)
             return
         made = stage.part.compute(values, self.threads, self._share)
-        for name, counted in made.counted.items():
-            observer.count(name, counted)
-        for name, (low, high) in made.clipped.items():
-            observer.clip(name, low, high)
+        observer.count(stage.part.counters, made.counts, made.images)
         for layer in stage.layers:
             if layer.outputs[0] in made.arrays:
                 yield layer, (made.arrays[layer.outputs[0]], None)
 
-    def _share(self, function: Callable[[int], None], threads: int) -> None:
-        self._pool.each(function)
+    def _share(self, function: int, argument: int) -> None:
+        self._crew(function, argument)
 
     def _call(self, layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         choice = self._choices[layer.name]

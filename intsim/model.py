@@ -23,6 +23,7 @@ from intsim.plan import Choice, Plan, make_plan
 from intsim.ranges import Bounds
 from intsim.reference import run_layer, run_reference
 from intsim.result import Result
+from intsim.selection import Selection
 from intsim.settings import with_formats
 from intsim.taps import TapSpec
 from intsim.target import TARGETS, Target, find_target
@@ -204,7 +205,7 @@ def _run_spec(
     def call(layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> Array:
         return run_layer(replace(layer, parameters=parameters), operands, None)[0]
 
-    observer = Observer(lowered, taps, call)
+    observer = Observer(lowered, Selection(lowered, taps), call)
 
     def compute(batch: Batch) -> dict[str, Array]:
         for name, array in batch.inputs.items():

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from intsim.errors import UnusableInput
-from intsim.formats import Format
+from intsim.counters import CLIPPED, Counters, Counts
 from intsim.lowering.lowered import CONVS, Layer, Lowered
 from intsim.ranges import MAC_OPS, constant_operand
+from intsim.selection import Selection
 from intsim.summation import ALL_EVENTS
 from intsim.sums import first_misfit
-from intsim.taps import Collector, Counted, Overflow, Tap, TapSpec, count_clipped, count_overflows
+from intsim.taps import Collector, Overflow, Tap, count_clipped, count_overflows
 
 Array = np.ndarray[Any, Any]
 
@@ -32,79 +32,43 @@ WIDEST = 64
 class Observer:
     """Takes the taps of one run: it is shown each layer's results, batch by batch, in topological order.
 
-    overflows: by tensor, the sums behind it that left their accumulator, whether a tap asks for them or not.
-    Errors: UnusableInput for a tap that fits no tensor.
+    selection: what it observes. overflows: by tensor, the sums behind it that left their accumulator, whether a tap
+    asks for them or not.
     """
 
-    def __init__(self, lowered: Lowered, specs: Sequence[TapSpec], call: Call) -> None:
+    def __init__(self, lowered: Lowered, selection: Selection, call: Call) -> None:
         self._lowered = lowered
         self._call = call
+        self.selection = selection
         self.overflows: dict[str, int] = {}
-        self._tensor_of = {accumulator: tensor for tensor, accumulator in lowered.accumulators.items()}
-        self._collectors = select(lowered, specs)
-        self._by_accumulator = {
-            accumulator: self._collectors[tensor]
-            for accumulator, tensor in self._tensor_of.items()
-            if tensor in self._collectors
-        }
-        self._by_clipping: dict[str, list[Collector]] = {}
-        for name, collector in self._collectors.items():
-            for layer in clipping_layers(lowered, name) if "saturation" in collector.specs else ():
-                self._by_clipping.setdefault(layer.outputs[0], []).append(collector)
+        self._collectors: dict[str, Collector] = {}
+        self._counts: dict[Counters, Counts] = {}
 
-    @cached_property
-    def shown(self) -> frozenset[str]:
-        """The values that it has to be shown as arrays."""
-        accumulators = {
-            name for name, c in self._by_accumulator.items() if "accumulator" in c.specs or "overflow" in c.specs
-        }
-        sums = set(self._lowered.accumulators.values())
-        arrays = {name for name, c in self._collectors.items() if "codes" in c.specs or name in sums}
-        return frozenset(arrays | accumulators)
-
-    @cached_property
-    def counted(self) -> Mapping[str, tuple[bool, bool]]:
-        """The values of which counts will do; whether each takes a histogram, and whether one for each image."""
-        found = {}
-        for name, collector in self._collectors.items():
-            kinds = collector.specs
-            if not kinds.keys() & {"histogram", "extremes", "saturation"} or name in self.shown:
-                continue
-            found[name] = "histogram" in kinds, "histogram" in kinds and kinds["histogram"].per_image
-        return found
-
-    @cached_property
-    def clipping(self) -> frozenset[str]:
-        """The values whose layers' clipped results are counted."""
-        return frozenset(self._by_clipping)
-
-    def count(self, name: str, counted: Counted) -> None:
-        """Observe what was counted of a value."""
-        self._collectors[name].add_counted(counted)
-
-    def clip(self, name: str, low: int, high: int) -> None:
-        """Observe how many results a layer clipped at each end."""
-        for collector in self._by_clipping[name]:
-            collector.add_clipped(low, high)
+    def count(self, counters: Counters, array: Array, images: int) -> None:
+        """Observe what a program counted in the next images."""
+        if counters not in self._counts:
+            self._counts[counters] = Counts(counters)
+        self._counts[counters].add(array, images)
 
     def given(self, name: str, codes: Array) -> None:
         """Observe a value that was given, not computed."""
-        if name in self._collectors:
-            self._collectors[name].add_codes(codes)
+        if name in self.selection.tensors:
+            self._collector(name).add_codes(codes)
 
     def observe(
         self, layer: Layer, results: Sequence[Array | None], values: Mapping[str, Array], clipped: bool = False
     ) -> None:
         """Observe a layer's results (of a MAC layer: the sums and where they overflowed, None for nowhere).
 
-        clipped: what it clipped is told by `clip`, so it is not computed once more to find out.
+        clipped: what it clipped is counted, so it is not computed once more to find out.
         """
         name, result = layer.outputs[0], results[0]
         assert result is not None, "only the mask may be missing"
-        if name in self._collectors:
-            self._collectors[name].add_codes(result)
-        if name in self._by_accumulator:
-            collector = self._by_accumulator[name]
+        if name in self.selection.tensors:
+            self._collector(name).add_codes(result)
+        tensor = self.selection.by_accumulator.get(name)
+        if tensor is not None:
+            collector = self._collector(tensor)
             if "accumulator" in collector.specs:
                 format = self._lowered.values[name]
                 assert format is not None, "an accumulator has a format"
@@ -113,15 +77,27 @@ class Observer:
                 collector.add_overflow(overflow_of(self._lowered, layer, results, values), len(result))
         if layer.op in MAC_OPS and len(results) > 1 and results[1] is not None:
             count = int(np.count_nonzero(results[1]))
-            tensor = self._tensor_of.get(name, name)
             if count:
+                tensor = self._tensor_of.get(name, name)
                 self.overflows[tensor] = self.overflows.get(tensor, 0) + count
-        if name in self._by_clipping and not clipped:
-            self.clip(name, *self._clipped(layer, values))
+        if not clipped and name in self.selection.clipping:
+            low, high = self._clipped(layer, values)
+            for tensor in self.selection.clipping[name]:
+                self._collector(tensor).add_clipped(low, high)
 
-    def taps(self) -> dict[str, Tap]:
+    def taps(self) -> Mapping[str, Tap]:
         """The taps, by tensor name, in topological order."""
-        return {name: collector.tap() for name, collector in self._collectors.items()}
+        return Observed(self.selection, self._collectors, self._counts)
+
+    @cached_property
+    def _tensor_of(self) -> Mapping[str, str]:
+        return {accumulator: tensor for tensor, accumulator in self._lowered.accumulators.items()}
+
+    def _collector(self, name: str) -> Collector:
+        """The collector of a tensor: there is none as long as nothing is observed but what programs count."""
+        if name not in self._collectors:
+            self._collectors[name] = collector(self.selection, name)
+        return self._collectors[name]
 
     def _clipped(self, layer: Layer, values: Mapping[str, Array]) -> tuple[int, int]:
         """How many results the layer clips at each end: it is computed once more, with more bits."""
@@ -131,6 +107,54 @@ class Observer:
         wide = {**layer.parameters, "bits": bits, "signed": True, "narrow": False}
         own = replace(format, narrow=bool(layer.parameters.get("narrow", False)))  # NNgen's is narrow in any format
         return count_clipped(self._call(layer, [values[n] for n in layer.inputs], wide), own)
+
+
+class Observed(Mapping[str, Tap]):
+    """The taps of a run that is over, by tensor name; each is made when it is first asked for.
+
+    collectors: what was shown, of tensors of which anything was. counts: what programs counted.
+    """
+
+    def __init__(
+        self, selection: Selection, collectors: Mapping[str, Collector], counts: Mapping[Counters, Counts]
+    ) -> None:
+        self._selection, self._collectors, self._counts = selection, dict(collectors), counts
+        self._taps: dict[str, Tap] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, name: str) -> Tap:
+        with self._lock:  # a tap is made once, even where two threads ask for it
+            if name not in self._taps:
+                self._taps[name] = self._tap(name)
+            return self._taps[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._selection.tensors)
+
+    def __len__(self) -> int:
+        return len(self._selection.tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._selection.tensors
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    def _tap(self, name: str) -> Tap:
+        found = self._collectors.pop(name, None) or collector(self._selection, name)
+        for counters, counts in self._counts.items():
+            if name in counters.tallies:
+                found.add_counted(counts.counted(name))
+            for value in self._selection.clips.get(name, ()):
+                if value + CLIPPED in counters.flags:
+                    found.add_clipped(*counts.flag(value + CLIPPED))
+        return found.tap()
+
+
+def collector(selection: Selection, name: str) -> Collector:
+    """The Collector of a tensor, before anything is observed."""
+    s = selection.tensors[name]
+    return Collector(s.name, s.node, s.format, s.specs)
 
 
 def overflow_of(
@@ -153,56 +177,3 @@ def overflow_of(
         return first_misfit(layer, values[layer.inputs[0]], w, at, events)
 
     return count_overflows(overflowed & events, axis, value)
-
-
-def clipping_layers(lowered: Lowered, name: str) -> list[Layer]:
-    """The layers that round and clip on the way to a tensor: the one that makes it, or those behind steps inside it."""
-    layer = lowered.producer(name)
-    if layer is None or layer.op in MAC_OPS:
-        return []
-    if "bits" in layer.parameters:
-        return [layer]
-    inside = [n for n in layer.inputs if n.startswith(f"{name}#")]
-    return [found for n in dict.fromkeys(inside) for found in clipping_layers(lowered, n)]
-
-
-def select(lowered: Lowered, specs: Sequence[TapSpec]) -> dict[str, Collector]:
-    """The tensors that the taps ask for, each with its collector, in topological order."""
-    if not specs:
-        return {}
-    tensors = tappable(lowered)
-    wanted: dict[str, list[TapSpec]] = {}
-    for spec in specs:
-        matching = [name for name, (node, _) in tensors.items() if spec.matches(name, node)]
-        fitting = [name for name in matching if _fits(lowered, spec.kind, name, tensors[name][1])]
-        if not fitting:
-            raise UnusableInput(_no_fit(spec, matching, list(tensors)))
-        for name in fitting:
-            wanted.setdefault(name, []).append(spec)
-    return {
-        name: Collector(name, node, format, wanted[name]) for name, (node, format) in tensors.items() if name in wanted
-    }
-
-
-def tappable(lowered: Lowered) -> dict[str, tuple[str, Format | None]]:
-    """The tensors that a tap can name: node and Format of each; None where only its accumulator holds integers."""
-    tensors: dict[str, tuple[str, Format | None]] = {
-        name: ("", lowered.values[name]) for name in lowered.inputs if lowered.values[name] is not None
-    }
-    for layer in lowered.layers:
-        for name in layer.outputs:
-            if layer.op != "constant" and (lowered.values[name] is not None or name in lowered.accumulators):
-                tensors[name] = (layer.node, lowered.values[name])
-    return tensors
-
-
-def _fits(lowered: Lowered, kind: str, name: str, format: Format | None) -> bool:
-    return name in lowered.accumulators if kind in ("accumulator", "overflow") else format is not None
-
-
-def _no_fit(spec: TapSpec, matching: list[str], names: list[str]) -> str:
-    if matching:
-        what = "has no accumulator" if spec.kind in ("accumulator", "overflow") else "holds no codes"
-        return f"tap {spec.kind}@{spec.pattern}: tensor {matching[0]!r} {what}; take another tensor or another tap"
-    close = difflib.get_close_matches(spec.pattern, names, n=3) or [n for n in names if "#" not in n][:3]
-    return f"tap {spec.kind}@{spec.pattern}: no tensor of that name; there are {', '.join(close)}"

@@ -37,7 +37,7 @@ class Taps(Mapping[str, Tap]):
     """The taps by tensor name; a graph node's name finds the tap of the node's (first tapped) output as well."""
 
     def __init__(self, taps: Mapping[str, Tap]) -> None:
-        self._taps = dict(taps)
+        self._taps = taps
 
     def __getitem__(self, name: str) -> Tap:
         tap = self._taps.get(name) or next((t for t in self._taps.values() if t.node == name), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -208,9 +208,9 @@ def rebinned(counts: Array, bins: int) -> Array:
 class Collector:
     """Gathers one tensor's observations, batch by batch, into its Tap; sums and joins, so nothing is lost."""
 
-    def __init__(self, name: str, node: str, format: Format | None, specs: Sequence[TapSpec]) -> None:
-        self.name, self.node, self.format = name, node, format
-        self.specs = {spec.kind: spec for spec in specs}
+    def __init__(self, name: str, node: str, format: Format | None, specs: Mapping[str, TapSpec]) -> None:
+        """specs: the taps by kind."""
+        self.name, self.node, self.format, self.specs = name, node, format, specs
         self._codes: list[Array] = []
         self._accumulators: list[Array] = []
         self._histograms: list[Array] = []

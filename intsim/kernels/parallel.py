@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
 from types import TracebackType
 from typing import TypeAlias
 
@@ -31,7 +30,6 @@ class Pool:
             raise ValueError(f"threads must be at least 1, not {threads!r}")
         self.threads = threads
         self._executor = ThreadPoolExecutor(threads - 1, "intsim") if threads > 1 else None
-        self._together = Lock()
 
     def __call__(self, run: Run, rows: int) -> None:
         """run(start, stop) for consecutive ranges of nearly equal length; returns when all are done."""
@@ -48,17 +46,6 @@ class Pool:
         for error in errors:
             if error is not None:
                 raise error
-
-    def each(self, function: Callable[[int], None]) -> None:
-        """function(0), function(1), … at the same time, each in a thread of its own; returns when all are done."""
-        if self._executor is None:
-            function(0)
-            return
-        with self._together:  # of two calls at once, each would wait for threads that the other has
-            futures = [self._executor.submit(function, thread) for thread in range(1, self.threads)]
-            function(0)
-            for future in futures:
-                future.result()
 
     def close(self) -> None:
         """End the threads."""

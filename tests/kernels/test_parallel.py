@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -55,23 +52,3 @@ def test_an_error_in_any_thread_is_raised_after_all_have_ended(failing: int) -> 
 def test_no_threads_are_refused() -> None:
     with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
         Pool(0)
-
-
-def test_calls_at_the_same_time_take_turns() -> None:
-    """Each call waits for all of its own threads; two at once, of which each had one of two threads, would wait on."""
-    pool = Pool(3)
-    executor: Any = pool._executor
-    submit = executor.submit
-
-    def slowly(*args: Any) -> Any:
-        time.sleep(0.05)
-        return submit(*args)
-
-    executor.submit = slowly
-
-    def call(_: int) -> None:
-        together = threading.Barrier(3, timeout=2)
-        pool.each(lambda thread: [together.wait()].clear())
-
-    with pool, ThreadPoolExecutor(2) as users:
-        assert len(list(users.map(call, range(2)))) == 2

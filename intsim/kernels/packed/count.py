@@ -2,8 +2,8 @@
 
 histogram: TABLE[v] += how many stored bytes equal v, for 0 <= v < 256; int64[256].
 few: the same for FIRST <= v < FIRST + CODES, the only bytes that there are: comparing costs less up to FEW of them.
-extremes: FOUND[0] = min(FOUND[0], every byte), FOUND[1] = max(FOUND[1], every byte), FOUND[2] += how many equal ZERO;
-int64[3], which starts as NOTHING.
+extremes: FOUND[0] = min(FOUND[0], every byte), FOUND[1] = max(FOUND[1], every byte), FOUND[2] += how many equal ZERO,
+FOUND[3] += how many are at most ZERO; int64[4], which starts as NOTHING.
 
 All over the C real channels, exact for any C, H and W. A unit is a line of the image (rows.TOTAL = H); results are
 added atomically, so that any number of threads may add into the same ones.
@@ -50,8 +50,11 @@ CHANNELS, WIDTH, LINE, PIXEL, RESULT, ZERO, FIRST, CODES = range(FREE, FREE + 8)
 FEW = 16
 """Up to so many codes, `few` is the faster one."""
 
-NOTHING = (255, 0, 0)
+NOTHING = (255, 0, 0, 0)
 """FOUND of no bytes."""
+
+PIXEL_OF_FEW = 4
+"""Bytes of a pixel of few channels; all others have a multiple of 16."""
 
 BLOCK = 64
 """Bytes that are compressed at once; what may be read behind a run."""
@@ -91,7 +94,9 @@ def make_histogram(compress: int) -> Any:
         others = pixels + BUFFER
         zero, length = r[ZERO], run_length(r)
         used, zeros = 0, 0
-        for run in range(start * runs_a_line(r), stop * runs_a_line(r)):
+        for y in range(start, stop if r[PIXEL] == PIXEL_OF_FEW else start):
+            count_pixels(table, r[IN] + y * r[LINE], r[WIDTH], r[CHANNELS])
+        for run in range(start * runs_a_line(r), stop * runs_a_line(r) if r[PIXEL] != PIXEL_OF_FEW else 0):
             address, bytes = find_run(r, run, length, pixels)
             if not compress:
                 count_bytes(table, address, bytes)
@@ -147,19 +152,32 @@ def make_few(isa: int) -> Any:
 def make_extremes(isa: int) -> Any:
     """The cfunc of `extremes`."""
 
+    size = 4 * VECTORS[isa].lanes
+    state_bytes = len(NOTHING) * size
+    all_bytes = state_bytes + size + BUFFER
+
     def extremes(row: Any, start: Any, stop: Any) -> Any:
         r = as_row(row)
-        pixels = stack(BUFFER)
-        least, greatest, zeros, length = 255, 0, 0, run_length(r)
-        for run in range(start * runs_a_line(r), stop * runs_a_line(r)):
-            address, bytes = find_run(r, run, length, pixels)
-            for i in range(0, bytes, CHUNK):
-                some = min(CHUNK, bytes - i)
-                low, high = find_extremes(address + i, some)
-                least, greatest = min(least, low), max(greatest, high)
-                zeros += count_equal(isa, address + i, some, r[ZERO])
-        fetch_min_max(r[RESULT], least, greatest)
-        fetch_add(r[RESULT] + 16, zeros)
+        memory = stack(all_bytes)
+        found = carray(at(memory), state_bytes, types.uint8)
+        real = carray(at(memory + state_bytes), size, types.uint8)
+        pixels = memory + state_bytes + size
+        found[:] = 0
+        found[:size] = 255
+        if r[CHANNELS] != r[PIXEL] and size % r[PIXEL] == 0:
+            for i in range(size):
+                real[i] = 255 if i % r[PIXEL] < r[CHANNELS] else 0
+            for y in range(start, stop):
+                address, bytes = r[IN] + y * r[LINE], r[WIDTH] * r[PIXEL]
+                for i in range(0, bytes, CHUNK):
+                    scan(isa, 1, address + i, min(CHUNK, bytes - i), r[ZERO], memory, memory + state_bytes)
+        else:
+            length = run_length(r)
+            for run in range(start * runs_a_line(r), stop * runs_a_line(r)):
+                address, bytes = find_run(r, run, length, pixels)
+                for i in range(0, bytes, CHUNK):
+                    scan(isa, 0, address + i, min(CHUNK, bytes - i), r[ZERO], memory, memory)
+        add_found(isa, r[RESULT], memory)
         return 0
 
     return op(extremes)
@@ -208,14 +226,17 @@ def count_bytes(table: Any, address: Any, bytes: Any) -> None:
 
 
 @kernel
-def find_extremes(address: Any, bytes: Any) -> Any:
-    """The least and the greatest of so many bytes."""
-    values = carray(at(address), bytes, types.uint8)
-    least, greatest = values[0], values[0]
-    for i in range(bytes):
-        least = min(least, values[i])
-        greatest = max(greatest, values[i])
-    return types.int64(least), types.int64(greatest)
+def count_pixels(table: Any, address: Any, pixels: Any, channels: Any) -> None:
+    """`count_bytes` of the first `channels` bytes of so many pixels of 4."""
+    for i in range(0, 4 * pixels - 4, 8):
+        word = load_word(address + i)
+        for c in range(channels):
+            table[256 * c + ((word >> (8 * c)) & 255)] += 1
+            table[256 * (c + 4) + ((word >> (8 * c + 32)) & 255)] += 1
+    if pixels % 2:
+        word = load_word(address + 4 * pixels - 4)
+        for c in range(channels):
+            table[256 * c + ((word >> (8 * c)) & 255)] += 1
 
 
 @intrinsic
@@ -280,16 +301,81 @@ def count_equal(typing: Any, isa: Any, address: Any, bytes: Any, value: Any) -> 
     return types.int64(isa, *[types.int64] * 3), generate
 
 
-@intrinsic
-def fetch_min_max(typing: Any, address: Any, least: Any, greatest: Any) -> Any:
-    """Lower the int64 at an address to `least`, and raise the one behind it to `greatest`, atomically."""
+@intrinsic(prefer_literal=True)
+def scan(typing: Any, isa: Any, masked: Any, address: Any, bytes: Any, zero: Any, found: Any, real: Any) -> Any:
+    """Add 1 to CHUNK bytes to what was found so far, lane by lane.
+
+    found: the address of vectors: the least and the greatest bytes, and i32, how many equal `zero` and are at most it.
+    Literal: isa; masked: whether only bytes count where the vector of bytes at `real` has 255, not 0.
+    """
+    if not isinstance(isa, types.IntegerLiteral) or not isinstance(masked, types.IntegerLiteral):
+        return None
+    size, some = 4 * VECTORS[isa.literal_value].lanes, bool(masked.literal_value)
+    assert CHUNK // size <= 255
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
-        b.atomic_rmw("min", pointer(b, args[0]), args[1], "monotonic")
-        b.atomic_rmw("max", pointer(b, args[0], 8), args[2], "monotonic")
+        address, bytes, zero, found, real = args[2:]
+        type = vector(I8, size)
+        zeros = splat(b, b.trunc(zero, I8), size)
+        mask = load(b, real, type) if some else None
+        kept = [cgutils.alloca_once_value(b, load(b, found, type, i * size)) for i in range(2)]
+        kept += [cgutils.alloca_once_value(b, const(0, type)) for _ in range(2)]
+
+        def add(codes: Value, wanted: Value | None) -> None:
+            lower = codes if wanted is None else b.or_(codes, b.not_(wanted))
+            higher = codes if wanted is None else b.and_(codes, wanted)
+            least, greatest, *counts = (b.load(value) for value in kept)
+            flags = [b.sext(b.icmp_unsigned(test, codes, zeros), type) for test in ("==", "<=")]
+            flags = flags if wanted is None else [b.and_(flag, wanted) for flag in flags]
+            values = [
+                b.select(b.icmp_unsigned("<", lower, least), lower, least),
+                b.select(b.icmp_unsigned(">", higher, greatest), higher, greatest),
+                *(b.sub(count, flag) for count, flag in zip(counts, flags, strict=True)),
+            ]
+            for value, place in zip(values, kept, strict=True):
+                b.store(value, place)
+
+        last = b.and_(b.sub(bytes, const(1)), const(-size))
+        with cgutils.for_range_slice(b, const(0), last, const(size)) as (i, _):
+            add(load(b, address, type, i), mask)
+        rest = b.sext(_first(b, b.sub(bytes, last), size), type)
+        add(load(b, address, type, last), rest if mask is None else b.and_(rest, mask))
+        for i, end in enumerate(kept[:2]):
+            store(b, b.load(end), found, i * size)
+        for i, count in enumerate(kept[2:], 2):
+            total = b.add(load(b, found, vector(I32, size // 4), i * size), _by_word(b, b.load(count)))
+            store(b, total, found, i * size)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), generate
+    return types.void(isa, masked, *[types.int64] * 5), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_found(typing: Any, isa: Any, result: Any, found: Any) -> Any:
+    """Join what `scan` found with the int64[4] at `result`, atomically. Literal: isa."""
+    if not isinstance(isa, types.IntegerLiteral):
+        return None
+    size = 4 * VECTORS[isa.literal_value].lanes
+
+    def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
+        _, result, found = args
+        for i, (reduce, join) in enumerate((("umin", "min"), ("umax", "max"), ("add", "add"), ("add", "add"))):
+            element = I8 if i < 2 else I32
+            lanes = vector(element, size * 8 // element.width)
+            lanes = load(b, found, lanes, i * size)
+            name = f"llvm.vector.reduce.{reduce}.v{lanes.type.count}i{element.width}"
+            b.atomic_rmw(join, pointer(b, result, 8 * i), b.zext(call(b, name, element, lanes), I64), "monotonic")
+        return context.get_dummy_value()
+
+    return types.void(isa, types.int64, types.int64), generate
+
+
+def _by_word(b: Builder, counts: Value) -> Value:
+    """The sums i32 of each four of a vector of u8."""
+    words = b.bitcast(counts, vector(I32, counts.type.count // 4))
+    low = const(255, words.type)
+    parts = [b.and_(b.lshr(words, const(shift, words.type)), low) for shift in (0, 8, 16, 24)]
+    return b.add(b.add(*parts[:2]), b.add(*parts[2:]))
 
 
 def _first(b: Builder, bytes: Value, size: int) -> Value:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from llvmlite import ir
+
 from intsim.kernels.packed.ir import (
     F32,
     F64,
@@ -236,7 +238,11 @@ NUMBERS = {epilogue.name: number for number, epilogue in enumerate(EPILOGUES)}
 
 @dataclass(frozen=True)
 class Scalars:
-    """What an epilogue clamps with, in every lane; clip_low and clip_high: None unless clipped results are counted."""
+    """What an epilogue clamps with, in every lane.
+
+    clip_low and clip_high: results below and above these are clipped; None unless they are counted. Real ones are
+    halfway to the next integer or a float32 beside it, so that results need not be rounded to be compared.
+    """
 
     low: Value
     high: Value
@@ -252,8 +258,21 @@ def load_scalars(b: Builder, epilogue: Epilogue, row: Value, lanes: int, count: 
     offset = splat(b, load(b, row, I32, 8 * OFFSET), lanes)
     if not count:
         return Scalars(low, high, offset, None, None)
-    clips = [splat(b, load(b, row, type, 8 * column), lanes) for column in (CLIP_LOW, CLIP_HIGH)]
-    return Scalars(low, high, offset, clips[0], clips[1])
+    ends = [load(b, row, type, 8 * column) for column in (CLIP_LOW, CLIP_HIGH)]
+    if epilogue.real:
+        ends = [_last_kept(b, end, side) for end, side in zip(ends, (-1, 1), strict=True)]
+    return Scalars(low, high, offset, *(splat(b, end, lanes) for end in ends))
+
+
+def _last_kept(b: Builder, end: Value, side: int) -> Value:
+    """The float32 farthest out (side -1: down, 1: up) that half_even takes to `end`, an integer, |end| < 2**22, or in.
+
+    That is the tie end + side / 2 where `end` is even, else the float32 next to it on the inner side.
+    """
+    tie = b.bitcast(b.fadd(end, ir.Constant(F32, side / 2)), I32)
+    away = b.or_(b.ashr(tie, const(31, I32)), const(1, I32))  # what makes its size larger by 1 bit, as a real grows
+    odd = b.and_(b.fptosi(end, I32), const(1, I32))
+    return b.bitcast(b.sub(tie, b.mul(b.mul(away, odd), const(side, I32))), F32)
 
 
 def finish(b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars) -> Value:
@@ -272,7 +291,6 @@ def clipped(b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars) -> 
     assert scalars.clip_low is not None and scalars.clip_high is not None, "a variant that counts"
     type = vector(I32, result.type.count)
     if epilogue.real:
-        result = call(b, f"llvm.rint.v{result.type.count}f32", result.type, result)
         below, above = b.fcmp_ordered("<", result, scalars.clip_low), b.fcmp_ordered(">", result, scalars.clip_high)
     else:
         below, above = b.icmp_signed("<", result, scalars.clip_low), b.icmp_signed(">", result, scalars.clip_high)

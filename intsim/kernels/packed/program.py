@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from numba import carray, types
 
-from intsim.kernels._jit import kernel
+from intsim.kernels._jit import kernel, op
 from intsim.kernels.packed.memory import LINE, at, fetch_add, invoke, wait_for_all
 from intsim.kernels.packed.rows import BORDER, BORDER_FIELDS, COLUMNS, FUNCTION, TOTAL
 
@@ -68,6 +69,32 @@ def run_program(tables: Any, segments: Any, places: Any, images: Any, thread: An
                         break
                     run_part(tables[0], op, part, parts)
                 wait_for_all(shared, threads, work)
+
+
+TABLES, OPS, SEGMENTS, SEGMENT_COUNT, PLACES, PLACE_COUNT, IMAGES, SHARED = range(8)
+"""The int64 of a job: the arguments of run_program, arrays by address and length."""
+
+JOB = 8
+
+
+@functools.cache
+def make_job() -> Any:
+    """The cfunc int64(job, thread, threads) of `run_program`: one thread's call of it."""
+
+    def run_job(job: Any, thread: Any, threads: Any) -> Any:
+        fields = carray(at(job), JOB, types.int64)
+        run_program(
+            carray(at(fields[TABLES]), (threads, fields[OPS], COLUMNS), types.int64),
+            carray(at(fields[SEGMENTS]), (fields[SEGMENT_COUNT], 3), types.int64),
+            carray(at(fields[PLACES]), (fields[PLACE_COUNT], 4), types.int64),
+            fields[IMAGES],
+            thread,
+            threads,
+            fields[SHARED],
+        )
+        return 0
+
+    return op(run_job)
 
 
 @kernel

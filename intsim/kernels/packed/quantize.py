@@ -104,10 +104,13 @@ def make(channels: int, rounding: int, reciprocal: int, count: int = 0, size: in
             if count:
                 for c in range(last + 1):
                     reals0 = carray(at(r[IN] + y * WORD * width + c * plane), width, types.float32)
+                    line_below, line_above = np.int32(0), np.int32(0)  # sums as wide as floats
                     for x in range(width):
                         rounded = nearest(quotient(reals0[x], scale, reciprocal), rounding)
-                        below += np.int64(rounded < low)
-                        above += np.int64(rounded > high)
+                        line_below = np.int32(line_below + np.int32(rounded < low))
+                        line_above = np.int32(line_above + np.int32(rounded > high))
+                    below += np.int64(line_below)
+                    above += np.int64(line_above)
         if count:
             fetch_add(r[COUNTS], below)
             fetch_add(r[COUNTS] + 8, above)

@@ -12,12 +12,15 @@ from intsim.kernels.packed.ir import I8, I16, I32, Builder, Value, Vectors, call
 
 
 def count_clipped(
-    b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars, wanted: Value, counted: Sequence[Value]
+    b: Builder, epilogue: Epilogue, result: Value, scalars: Scalars, wanted: Value | None, counted: Sequence[Value]
 ) -> list[Value]:
     """The lanes' counts so far of what is clipped low and high, negated, and those of a result where it is wanted.
 
-    wanted: i1, or -1 and 0 in the lanes of a vector of i32.
+    wanted: i1, or -1 and 0 in the lanes of a vector of i32; None where it always is.
     """
+    if wanted is None:
+        flags = clipped(b, epilogue, result, scalars)
+        return [b.add(total, flag) for total, flag in zip(counted, flags, strict=True)]
     mask = wanted if wanted.type == result_lanes(result) else splat(b, b.sext(wanted, I32), result.type.count)
     flags = clipped(b, epilogue, result, scalars)
     return [b.add(total, b.and_(flag, mask)) for total, flag in zip(counted, flags, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 from numba.core import types
 from numba.extending import intrinsic
 
-from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, add_counts, load_scalars
+from intsim.kernels.packed.epilogues import EPILOGUES, Epilogue, Scalars, add_counts, load_scalars
 from intsim.kernels.packed.ir import (
     I32,
     I64,
@@ -148,12 +148,7 @@ def _emit(
     ]
     results = [epilogue.emit(b, acc, own[cell % width]) for cell, acc in enumerate(totals)]
     if count:
-        counted = [load(b, counts, lanes, 4 * v.lanes * end) for end in range(2)]
-        for cell, result in enumerate(results):
-            wanted = b.icmp_signed(">=", const(cell // width), skip)
-            counted = count_clipped(b, epilogue, result, scalars, wanted, counted)
-        for end, total in enumerate(counted):
-            store(b, total, counts, 4 * v.lanes * end)
+        _count(b, v, epilogue, results, scalars, width, skip, counts)
     pixel_places = [b.add(out, load(b, out_offsets, I64, 8 * m)) for m in range(pixels)]
     size = v.lanes * epilogue.bytes
     places = [b.add(pixel_places[cell // width], const(cell % width * size)) for cell in cells]
@@ -168,6 +163,28 @@ def _with_tap(b: Builder, v: Vectors, width: int, totals: Sequence[Value], sums:
         parts = [sums[(pixel * v.parts + part) * width + column] for part in range(v.parts)]
         result.append(b.add(total, add_parts(b, parts)))
     return result
+
+
+def _count(
+    b: Builder,
+    v: Vectors,
+    epilogue: Epilogue,
+    results: Sequence[Value],
+    scalars: Scalars,
+    width: int,
+    skip: Value,
+    counts: Value,
+) -> None:
+    """Add what is clipped to the two vectors at `counts`; results need no mask but in a block's last tile."""
+    with b.if_else(b.icmp_signed(">", skip, const(0)), likely=False) as branches:
+        for masked, branch in zip((True, False), branches, strict=True):
+            with branch:
+                counted = [load(b, counts, vector(I32, v.lanes), 4 * v.lanes * end) for end in range(2)]
+                for cell, result in enumerate(results):
+                    wanted = b.icmp_signed(">=", const(cell // width), skip) if masked else None
+                    counted = count_clipped(b, epilogue, result, scalars, wanted, counted)
+                for end, total in enumerate(counted):
+                    store(b, total, counts, 4 * v.lanes * end)
 
 
 def _phi(b: Builder, type: Any, value: Value, block: Any) -> Value:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from intsim.counters import BYTES, COUNTED, Clamp, Tally
+from intsim.formats import Format
 from intsim.kernels.packed import count as kernel
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.rows import IN
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import External, PackedOp, Place, Row
 
-HISTOGRAM, FOUND = "#histogram", "#found"
-"""Behind a value's name: int64[images or 1, 256] by stored byte, and int64[3], least, greatest, zeros."""
-
-BYTES = 256
-
 
 class Count(PackedOp):
-    """A pass over a value's bytes; histogram: whether it counts each byte, else extremes and zeros."""
+    """A pass over a value's bytes; histogram: whether it counts each byte, else what counters.NOTHING names."""
 
-    def __init__(self, name: str, image: Image, bits: int, histogram: bool, per_image: bool, isa: str) -> None:
+    def __init__(self, name: str, image: Image, bits: int, histogram: bool, isa: str) -> None:
         self.layers, self.inputs, self.output, self.image = (), (name,), "", image
-        self.histogram, self.per_image = histogram, per_image
-        self._bits, self._isa = bits, isa
+        self.histogram, self._bits, self._isa = histogram, bits, isa
         self.kernel = "histogram" if histogram else "extremes"
         self.reason = "tapped"
 
@@ -39,9 +36,25 @@ class Count(PackedOp):
         }
         if not self.histogram:
             function = kernel.make_extremes(ISAS[self._isa])
-            result = External(self.inputs[0] + FOUND, 0)
         else:
             few = 1 << self._bits <= kernel.FEW
             function = kernel.make_few(ISAS[self._isa]) if few else kernel.make_histogram(int(kernel.can_compress()))
-            result = External(self.inputs[0] + HISTOGRAM, 8 * BYTES if self.per_image else 0)
-        return Row(function, image.height, columns, {IN: place, kernel.RESULT: result})
+        return Row(function, image.height, columns, {IN: place, kernel.RESULT: External(self.inputs[0] + COUNTED, 0)})
+
+
+def tally(op: PackedOp, format: Format, wanted: tuple[bool, bool], known: Mapping[str, Tally]) -> Tally:
+    """The Tally of what an op makes; wanted: whether it takes a histogram, and whether one for each image.
+
+    known: the tallies of values before it. What an alias or a clamp makes of one of them has counts that follow from
+    it, so that its own bytes are not counted.
+    """
+    image, histogram, per_image = op.image, wanted[0], wanted[1]
+    own = Tally(format, image.offset, image.zero, image.elements, histogram, per_image)
+    source = known.get(op.inputs[0]) if op.alias or [layer.op for layer in op.layers] == ["clip"] else None
+    if source is None or replace(source, format=format) != own:
+        return own
+    if op.alias:
+        return replace(own, clamp=Clamp(op.inputs[0], 0, BYTES - 1))
+    p = op.layers[0].parameters
+    low, high = (min(max(int(p[key]) + image.offset, 0), BYTES - 1) for key in ("low", "high"))
+    return replace(own, clamp=Clamp(op.inputs[0], low, high))

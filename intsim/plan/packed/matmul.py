@@ -112,7 +112,7 @@ class _Product(PackedOp):
         self.layers, self.output, self.image = whole.layers, whole.output, whole.image
         self.inputs = whole.inputs[0], whole.output + PACKED
         self.kernel, self.reason, self.products = whole.kernel, whole.reason, whole.products
-        self.counting = whole.counting
+        self.counting, self.clipped = whole.counting, whole.clipped
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
         whole, image, r = self._whole, self.image, self._whole.requantized

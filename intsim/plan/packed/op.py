@@ -10,14 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from intsim.counters import CLIPPED
 from intsim.kernels.packed.rows import BORDER_FIELDS, COUNTS, FUNCTION, TOTAL
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image, Padding
 
 Array = np.ndarray[Any, Any]
-
-CLIPPED = "#clipped"
-"""Behind a value's name: what its format clipped, int64[2] (low, high)."""
 
 LINE = 64
 """Bytes to which buffers, weights and parameters are aligned."""
@@ -89,7 +87,7 @@ class PackedOp(ABC):
     kernel, reason: for people. inputs, output: values ("" for none that is packed); image: the output's. whole: it
     takes all images at once. alias: it computes nothing, the output is the input under another name and shape.
     products: how many it sums up for an image. clips: whether it can count what its output format clips; counting:
-    whether it does, in the array `clipped`.
+    whether it does, in the flag `clipped`, int64[2].
     """
 
     layers: tuple[Layer, ...]
@@ -102,6 +100,7 @@ class PackedOp(ABC):
     alias = False
     clips = False
     counting = False
+    clipped = ""
     products = 0
 
     def padding(self, source: str) -> Padding:
@@ -122,15 +121,10 @@ class PackedOp(ABC):
         """The ops that carry it out one after the other, all with its output."""
         return (self,)
 
-    @property
-    def clipped(self) -> str:
-        """The name of the array int64[2] of its counts."""
-        return self.output + CLIPPED
-
-    def counting_clipped(self) -> Self:
-        """The same op, which also counts what its format clips."""
+    def counting_clipped(self, value: str) -> Self:
+        """The same op, which also counts what the layer that makes a value clips."""
         other = copy.copy(self)
-        other.counting = True
+        other.counting, other.clipped = True, value + CLIPPED
         return other
 
     def counts(self) -> dict[int, Place | External]:

@@ -8,7 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed.program import LINES, run_program
+from intsim.counters import Counters
+from intsim.kernels.packed.program import (
+    IMAGES,
+    JOB,
+    LINES,
+    OPS,
+    PLACE_COUNT,
+    PLACES,
+    SEGMENT_COUNT,
+    SEGMENTS,
+    SHARED,
+    TABLES,
+    make_job,
+    run_program,
+)
 from intsim.kernels.packed.rows import BORDER, COLUMNS
 from intsim.plan.packed.image import Padding
 from intsim.plan.packed.memory import Interval, allocate
@@ -16,8 +30,8 @@ from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned,
 
 Array = np.ndarray[Any, Any]
 
-Share = Callable[[Callable[[int], None], int], None]
-"""Calls a function with 0, 1, … threads - 1, each in a thread of its own."""
+Share = Callable[[int, int], None]
+"""Calls the C function int64(argument, thread, threads) at an address with this argument, in each of the threads."""
 
 OWN, SLOTS = 0, 1
 """Arenas: of each thread, for one image at a time; of all, with a slot for each image."""
@@ -25,8 +39,8 @@ OWN, SLOTS = 0, 1
 WORKSPACES = 3
 """Workspaces that are kept for the next run: those used last."""
 
-WORTH_THREADS = 1 << 26
-"""Products of a run from which on more threads than one are quicker: waking one takes as long as many products."""
+WORTH_THREADS = 1 << 24
+"""Products of a run from which on more threads than one are quicker: they wait for each other behind each op."""
 
 SLACK = 64
 """Bytes before and behind each buffer, which whole vectors may touch."""
@@ -44,10 +58,12 @@ class Segment:
 class Program:
     """Packed ops in order; never changed. Workspaces hold what a run writes.
 
-    arrays: the arrays that a run is given or gives, by name; an op's External operands name them.
+    arrays: the arrays that a run is given or gives, by name; an op's External operands name them, or the places of
+    counters, which are all in one array of its own.
     """
 
-    def __init__(self, ops: Sequence[PackedOp]) -> None:
+    def __init__(self, ops: Sequence[PackedOp], counters: Counters | None = None) -> None:
+        self.counters = counters or Counters({}, {})
         self.ops = tuple(part for op in ops if not op.alias for part in op.parts())
         self.segments = _segments(self.ops)
         self._products = sum(op.products for op in self.ops)
@@ -63,8 +79,8 @@ class Program:
             op.row(self.places, images) if row is None else row for op, row in zip(self.ops, self._single, strict=True)
         )
 
-    def run(self, arrays: Mapping[str, Array], images: int, threads: int, share: Share) -> None:
-        """Compute the output arrays from the input arrays, all [images, ...] and contiguous.
+    def run(self, arrays: Mapping[str, Array], counts: Array, images: int, threads: int, share: Share) -> None:
+        """Compute the output arrays from the input arrays, all [images, ...] and contiguous; add to the counts.
 
         Errors: none; the arrays' shapes and dtypes are the caller's.
         """
@@ -72,7 +88,7 @@ class Program:
             threads = 1
         key = images, threads
         workspace = self._workspaces.pop(key, None) or Workspace(self, images, threads)
-        workspace.bind(arrays)
+        workspace.bind(arrays, counts)
         workspace.run(share)
         self._workspaces[key] = workspace  # taken out while it runs, so that no two runs share it
         while len(self._workspaces) > WORKSPACES:
@@ -93,12 +109,17 @@ class Workspace:
         self._segments = np.array([[s.first, s.stop, s.whole] for s in program.segments], np.int64).reshape(-1, 3)
         moving: list[tuple[int, int, int, int]] = []
         self._external: list[tuple[str, int, int, int]] = []
+        counted: list[tuple[int, int, int, int]] = []
         single = {op for s in program.segments if not s.whole for op in range(s.first, s.stop)}
         for number, (op, row) in enumerate(zip(program.ops, rows, strict=True)):
             for thread in range(threads):
                 row.fill(self._tables[thread, number])
             for column, operand in row.operands.items():
-                if isinstance(operand, External):
+                if isinstance(operand, External) and operand.name in program.counters.places:
+                    first, stride = program.counters.places[operand.name]
+                    counted.append((number, column, len(moving), first))
+                    moving.append((number, column, 0, stride))
+                elif isinstance(operand, External):
                     self._external.append((operand.name, number, column, len(moving)))
                     moving.append((number, column, 0, operand.stride))
                 elif operand.arena == OWN:
@@ -111,6 +132,12 @@ class Workspace:
                         moving.append((number, column, address, operand.stride))
             self._pad(program.places.get(op.output), number)
         self._moving = np.array(moving, np.int64).reshape(-1, 4)
+        self._job = np.zeros(JOB, np.int64)
+        for field, array in ((TABLES, self._tables), (SEGMENTS, self._segments), (PLACES, self._moving)):
+            self._job[field] = array.ctypes.data
+        lengths = len(rows), len(self._segments), len(self._moving)
+        self._job[[OPS, SEGMENT_COUNT, PLACE_COUNT, IMAGES, SHARED]] = *lengths, images, self._shared.ctypes.data
+        self._counted = np.array(counted, np.int64).reshape(-1, 4).T
 
     def _pad(self, place: Place | None, number: int) -> None:
         """Fill the padding of a slotted value once and for all; have that of others filled by the op that makes it."""
@@ -125,22 +152,24 @@ class Workspace:
             self._borders.append(border(place, arena.ctypes.data))
             self._tables[thread, number, BORDER] = self._borders[-1].ctypes.data
 
-    def bind(self, arrays: Mapping[str, Array]) -> None:
+    def bind(self, arrays: Mapping[str, Array], counts: Array) -> None:
         """Set the addresses of the arrays."""
-        for name, op, column, at in self._external:
+        op, column, at, first = self._counted
+        addresses = counts.ctypes.data + first
+        self._moving[at, 2] = addresses
+        self._tables[:, op, column] = addresses
+        for name, number, place, moving in self._external:
             address = arrays[name].ctypes.data
-            self._moving[at, 2] = address
-            self._tables[:, op, column] = address
+            self._moving[moving, 2] = address
+            self._tables[:, number, place] = address
 
     def run(self, share: Share) -> None:
         """Run the program with its threads."""
         shared = self._shared.ctypes.data
-        arguments = self._tables, self._segments, self._moving, self.images
-
         if self.threads == 1:
-            run_program(*arguments, 0, 1, shared)
+            run_program(self._tables, self._segments, self._moving, self.images, 0, 1, shared)
         else:
-            share(lambda thread: run_program(*arguments, thread, self.threads, shared), self.threads)
+            share(make_job().address, self._job.ctypes.data)
 
 
 def _segments(ops: Sequence[PackedOp]) -> tuple[Segment, ...]:

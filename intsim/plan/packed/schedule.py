@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from intsim.counters import Counters, Tally
 from intsim.errors import OutOfDomain
 from intsim.formats import Format
-from intsim.kernels.packed.count import NOTHING
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.packed.accept import accept, input_image
-from intsim.plan.packed.count import BYTES, FOUND, HISTOGRAM, Count
+from intsim.plan.packed.count import Count, tally
 from intsim.plan.packed.fuse import Group, consumers, fuse
 from intsim.plan.packed.image import BYTE, Image
 from intsim.plan.packed.layout import values_in_rows
@@ -23,33 +23,31 @@ from intsim.plan.packed.program import Program, Share
 from intsim.plan.packed.transfer import REFUSED, Enter, Leave, PackedQuantize
 from intsim.plan.stages import Wanted
 from intsim.ranges import Bounds
-from intsim.taps import Counted
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a program made: arrays and counts by value name; what was clipped, by the value of the layer that clips."""
+    """What a program made of so many images: arrays by value name, and the array of its counts."""
 
     arrays: Mapping[str, Array]
-    counted: Mapping[str, Counted]
-    clipped: Mapping[str, tuple[int, int]]
+    counts: Array
+    images: int
 
 
 @dataclass(frozen=True)
 class Part:
     """A program, the values that it reads as arrays and those that it makes, [images, *image.shape] of that dtype.
 
-    counts: the ops that count, by value; clips: the value of the layer that clips -> the op that counts it.
+    counters: what it counts, and where.
     """
 
     program: Program
     layers: tuple[Layer, ...]
     inputs: Mapping[str, tuple[Image, np.dtype[Any]]]
     made: Mapping[str, tuple[Image, np.dtype[Any]]]
-    counts: Mapping[str, tuple[Format, tuple[Count, ...]]]
-    clips: Mapping[str, PackedOp]
+    counters: Counters
 
     def compute(self, values: Mapping[str, Array], threads: int, share: Share) -> Made:
         """What it makes of the arrays that it reads.
@@ -60,30 +58,15 @@ class Part:
         images = len(next(iter(arrays.values())))
         for name, (image, dtype) in self.inputs.items():
             _check(name, arrays[name], (images, *image.shape), dtype)
-        refused = {layer.inputs[0] + REFUSED: np.zeros(1, np.int64) for layer in self._quantizers}
         results = {name: np.empty((images, *image.shape), dtype) for name, (image, dtype) in self.made.items()}
-        clipped = {op.clipped: np.zeros(2, np.int64) for op in self.clips.values()}
-        counted = {}
-        for name, (_, ops) in self.counts.items():
-            for op in ops:
-                if op.histogram:
-                    counted[name + HISTOGRAM] = np.zeros((images if op.per_image else 1, BYTES), np.int64)
-                else:
-                    counted[name + FOUND] = np.array(NOTHING, np.int64)
-        self.program.run({**arrays, **refused, **results, **clipped, **counted}, images, threads, share)
+        counts = self.counters.new(images)
+        self.program.run({**arrays, **results}, counts, images, threads, share)
         for layer in self._quantizers:
             name = layer.inputs[0]
-            if refused[name + REFUSED][0]:
+            if counts[self.counters.at[name + REFUSED]]:
                 what = f"{name!r} holds a NaN or an infinity, which has no code"
                 raise OutOfDomain(f"node {layer.node!r} ({layer.op}): {what}")
-        return Made(
-            results,
-            {
-                name: _counted(format, ops[0].image, counted.get(name + HISTOGRAM), counted[name + FOUND], images)
-                for name, (format, ops) in self.counts.items()
-            },
-            {name: (int(clipped[op.clipped][0]), int(clipped[op.clipped][1])) for name, op in self.clips.items()},
-        )
+        return Made(results, counts, images)
 
     @cached_property
     def _quantizers(self) -> tuple[Layer, ...]:
@@ -95,14 +78,6 @@ def _check(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
     if array.shape != shape or array.dtype != dtype:
         found = f"{array.dtype}{list(array.shape)}"
         raise OutOfDomain(f"{name!r} must be {dtype}{list(shape)}, not {found}")
-
-
-def _counted(format: Format, image: Image, histogram: Array | None, found: Array, images: int) -> Counted:
-    """Counts by stored byte as counts by code."""
-    first = format.low + image.offset
-    counts = None if histogram is None else histogram[:, first : first + (1 << format.bits)]
-    least, greatest, zeros = (int(v) for v in found)
-    return Counted(counts, (least - image.offset, greatest - image.offset), zeros, images * image.elements)
 
 
 def choose_ops(
@@ -124,8 +99,9 @@ def choose_ops(
     found: list[tuple[Group, PackedOp | str]] = []
     for group in fuse(layers, kept):
         op = accept(lowered, bounds, group, known, isa, rows)
-        if isinstance(op, PackedOp) and any(layer.outputs[0] in clipped for layer in group.layers):
-            op = op.counting_clipped() if op.clips else "it has no form that counts what is clipped"
+        clipping = next((layer.outputs[0] for layer in group.layers if layer.outputs[0] in clipped), None)
+        if isinstance(op, PackedOp) and clipping is not None:
+            op = op.counting_clipped(clipping) if op.clips else "it has no form that counts what is clipped"
         found.append((group, op))
         if isinstance(op, str) or op.output in replaced:
             known.clear()  # behind a layer that runs by itself, or whose readers are given codes, a new program begins
@@ -188,7 +164,8 @@ def _part(
     ops: list[PackedOp] = []
     inputs: dict[str, tuple[Image, np.dtype[Any]]] = {}
     results: dict[str, tuple[Image, np.dtype[Any]]] = {}
-    counts: dict[str, tuple[Format, tuple[Count, ...]]] = {}
+    tallies: dict[str, Tally] = {}
+    flags: dict[str, int] = {}
     entered: set[str] = set()
     for _, op in run:
         for name in op.inputs:
@@ -200,27 +177,22 @@ def _part(
                 inputs[name] = image, _format(lowered, name).dtype
         if isinstance(op, PackedQuantize):
             inputs[op.layers[0].inputs[0]] = op.image, np.dtype(np.float32)
+            flags[op.layers[0].inputs[0] + REFUSED] = 1
+        if op.counting:
+            flags[op.clipped] = 2
         ops.append(op)
         name, format = op.output, _format(lowered, op.output)
         counted = name in wanted.counted
         if counted and op.image.size == BYTE:
-            histogram, per_image = wanted.counted[name]
-            kinds = (True, False) if histogram else (False,)
-            own = tuple(Count(name, op.image, format.bits, kind, kind and per_image, isa) for kind in kinds)
-            ops.extend(own)
-            counts[name] = format, own
+            tallies[name] = tally(op, format, wanted.counted[name], tallies)
+            if tallies[name].clamp is None:
+                ops.append(Count(name, op.image, format.bits, tallies[name].histogram, isa))
         read = name not in wanted.replaced and any(layer.name not in inside for layer in readers.get(name, ()))
-        if name in wanted.arrays or read or (counted and name not in counts):
+        if name in wanted.arrays or read or (counted and name not in tallies):
             ops.append(Leave(name, op.image))
             results[name] = op.image, np.dtype(np.int32) if op.image.wide else format.dtype
-    clips = {
-        layer.outputs[0]: op
-        for group, op in run
-        if op.counting
-        for layer in group.layers
-        if layer.outputs[0] in wanted.clipped
-    }
-    return Part(Program(ops), layers, inputs, results, counts, clips)
+    counters = Counters(tallies, flags)
+    return Part(Program(ops, counters), layers, inputs, results, counters)
 
 
 def _format(lowered: Lowered, name: str) -> Format:

@@ -26,9 +26,10 @@ def requests(lowered: Lowered) -> tuple[tuple[TapSpec, ...], ...]:
     codes = [TapSpec("codes"), *[TapSpec("codes", "*#*")] * any("#" in name for name in lowered.values)]
     sums = [TapSpec("accumulator")] * bool(lowered.accumulators)
     counts = TapSpec("histogram"), TapSpec("extremes"), TapSpec("saturation")
+    few = TapSpec("extremes"), TapSpec("saturation")
     tensors = [name for name in lowered.values if name in lowered.graph.values and name not in lowered.graph.constants]
     middle = TapSpec("codes", tensors[len(tensors) // 2])
-    return (), (*codes, *sums), counts, (TapSpec("histogram", per_image=True), TapSpec("saturation"), middle)
+    return (), (*codes, *sums), counts, few, (TapSpec("histogram", per_image=True), TapSpec("saturation"), middle)
 
 
 def agree(plan: Plan, inputs: Mapping[str, Array], threads: int = 1) -> dict[str, tuple[Choice, ...]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from intsim import counters, engine
 from intsim.formats import Format
 from intsim.kernels import _jit
 from intsim.kernels.packed import conv as conv_kernel
@@ -157,6 +158,42 @@ def test_a_histogram_of_padded_channels(monkeypatch: pytest.MonkeyPatch) -> None
         return row
 
     monkeypatch.setattr(counting.Count, "row", wrong)
+    assert caught(network())
+
+
+def test_a_count_that_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes beyond a clamp's end, which become the end, are left out of what follows from the clamp's input."""
+    net = network()
+    net.layer("kept", "clip", "sum", Y, low=4, high=120)
+    assert not caught(net)
+
+    def wrong(histograms: Any, low: int, high: int) -> Any:
+        found = histograms.copy()
+        found[:, :low] = found[:, high + 1 :] = 0
+        return found
+
+    monkeypatch.setattr(counters, "clamped", wrong)
+    assert caught(net)
+
+
+def test_codes_below_the_zero_point_that_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "clamped_zeros", lambda zeros, *rest: zeros)
+    net = network()
+    net.layer("kept", "clip", "sum", Y, low=4, high=120)
+    assert caught(net)
+
+
+def test_counts_of_one_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of more images than are taken at a time: the counts of the first ones are lost."""
+
+    def wrong(self: Any, array: Any, images: int) -> None:
+        self.total = None
+        right(self, array, images)
+
+    right = counters.Counts.add
+    monkeypatch.setattr(engine, "IMAGES", 1)
+    assert not caught(network())
+    monkeypatch.setattr(counters.Counts, "add", wrong)
     assert caught(network())
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from intsim.engine import Engine
 from intsim.formats import Format
-from intsim.kernels.parallel import Pool
+from intsim.kernels.packed.crew import Crew
 from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
+from intsim.plan.packed import program as program_file
 from intsim.plan.packed.image import Padding
 from intsim.plan.packed.program import OWN, SLOTS, Program
 from intsim.plan.packed.schedule import Part, schedule
@@ -67,12 +69,12 @@ def batch(images: int, seed: int = 0) -> dict[str, Any]:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_and_images(isa: str, threads: int) -> None:
     """Images are shared out over the threads, and those left over divided; each number has its own workspace."""
-    pool, program = Pool(threads), part(isa, ("out", "sum"))
+    crew, program = Crew(threads), part(isa, ("out", "sum"))
     for images in (1, 2, 3, 4, 5, 2):
         for seed in range(3):
             inputs = batch(images, seed)
             expected = evaluate(LOWERED, inputs)
-            made = program.compute(inputs, threads, lambda function, _: pool.each(function)).arrays
+            made = program.compute(inputs, threads, crew).arrays
             for name in ("out", "sum"):
                 np.testing.assert_array_equal(made[name], expected[name])
 
@@ -86,6 +88,22 @@ def test_runs_at_the_same_time(isa: str) -> None:
         made = list(pool.map(lambda x: program.compute(x, 1, _alone).arrays["out"], inputs))
     for x, out in zip(inputs, made, strict=True):
         np.testing.assert_array_equal(out, evaluate(LOWERED, x)["out"])
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_many_short_runs_of_two_engines_at_once(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines of two threads each, in two Python threads; every run has the result of one thread."""
+    monkeypatch.setattr(program_file, "WORTH_THREADS", 0)
+    inputs = [batch(1, seed) for seed in range(2)]
+    expected = [Engine(PLAN, 1, isa).run(x).outputs["out"].values for x in inputs]
+    engines = [Engine(PLAN, 2, isa) for _ in inputs]
+
+    def runs(number: int) -> int:
+        x, engine = inputs[number], engines[number]
+        return sum(np.array_equal(engine.run(x).outputs["out"].values, expected[number]) for _ in range(300))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(runs, range(2))) == [300, 300]
 
 
 @pytest.mark.parametrize("isa", ISAS[:1])
@@ -134,5 +152,5 @@ def test_nothing_to_do() -> None:
     assert Program([]).segments == ()
 
 
-def _alone(function: Any, threads: int) -> None:
+def _alone(function: int, argument: int) -> None:
     raise AssertionError("one thread shares nothing")
