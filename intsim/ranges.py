@@ -85,7 +85,7 @@ def prove(lowered: Lowered, known: tuple[Lowered, Mapping[str, Bounds]] | None =
     return proofs
 
 
-AT_ONCE = 1 << 19
+AT_ONCE = 1 << 17
 """Weights of a layer that are bounded at a time; several arrays of 8 bytes an element are made of them."""
 
 
