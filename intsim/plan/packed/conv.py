@@ -133,16 +133,18 @@ class PackedConv(PackedOp):
         matrix = np.zeros((parts, full, taps, channels // 4, 4), np.int8)
         matrix[:, : outputs // parts] = merged_weights.reshape(parts, outputs // parts, taps, channels // 4, 4)
         blocks = matrix.reshape(parts * full // block, self.vectors, v.lanes, taps, channels // 4, 4)
-        ordered = blocks.transpose(0, 3, 4, 1, 2, 5)
-        if not v.vnni:
-            ordered = np.stack([ordered[..., 0::2], ordered[..., 1::2]], axis=4).astype(np.int16)
+        if v.vnni:
+            ordered = aligned_copy(blocks.transpose(0, 3, 4, 1, 2, 5))
+        else:
+            pairs = blocks.reshape(*blocks.shape[:-1], 2, 2)
+            ordered = aligned_copy(pairs.transpose(0, 3, 4, 1, 6, 2, 5), np.dtype(np.int16))
         vectors = [self._start + self._requantized.start, *self._requantized.vectors]
         parameters = np.zeros((len(vectors), parts, full), np.int32)
         for number, values in enumerate(vectors):
             spread = np.broadcast_to(values, outputs).reshape(parts, -1)
             parameters[number, :, : outputs // parts] = spread.astype(np.int64).astype(np.int32)  # modulo 2**32
         parameters = parameters.reshape(len(vectors), -1, block).transpose(1, 0, 2)
-        return aligned_copy(ordered), aligned_copy(parameters)
+        return ordered, aligned_copy(parameters)
 
     @property
     def tap_channels(self) -> int:
