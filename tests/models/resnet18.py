@@ -30,7 +30,7 @@ def resnet18(
         for stage, (full, first_stride) in enumerate(STAGES):
             for block, stride in enumerate((first_stride, 1)):
                 outputs = round(full * width)
-                x = _basic_block(b, x, f"stage{stage}.{block}", channels, outputs, stride)
+                x = basic_block(b, x, f"stage{stage}.{block}", channels, outputs, stride)
                 channels = outputs
         x = b.node("Flatten", [b.node("GlobalAveragePool", [x], "pool")], "flat", axis=1)
         b.linear(x, "logits", channels, classes)
@@ -39,7 +39,8 @@ def resnet18(
     return with_statistics(build, photographs(size))
 
 
-def _basic_block(b: Builder, x: str, name: str, inputs: int, outputs: int, stride: int) -> str:
+def basic_block(b: Builder, x: str, name: str, inputs: int, outputs: int, stride: int) -> str:
+    """The output of two 3x3 convolutions beside a shortcut: a 1x1 convolution where channels or size change."""
     y = b.batch_norm(b.conv(x, f"{name}.conv1", inputs, outputs, 3, stride), f"{name}.bn1", outputs)
     y = b.node("Relu", [y], f"{name}.relu1")
     y = b.batch_norm(b.conv(y, f"{name}.conv2", outputs, outputs), f"{name}.bn2", outputs)

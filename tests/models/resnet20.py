@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tests.models.builder import Builder, with_statistics
 from tests.models.photographs import photographs
+from tests.models.resnet18 import basic_block
 
 STAGES = ((16, 1), (32, 2), (64, 2))
 BLOCKS = 3
@@ -31,19 +32,10 @@ def resnet20(size: int = 32, width: float = 1.0, classes: int = 10, opset: int =
         for stage, (full, first_stride) in enumerate(STAGES):
             for block in range(BLOCKS):
                 outputs = round(full * width)
-                x = _basic_block(b, x, f"stage{stage}.{block}", channels, outputs, first_stride if block == 0 else 1)
+                x = basic_block(b, x, f"stage{stage}.{block}", channels, outputs, first_stride if block == 0 else 1)
                 channels = outputs
         x = b.node("Flatten", [b.node("GlobalAveragePool", [x], "pool")], "flat", axis=1)
         b.linear(x, "logits", channels, classes)
         return b.model("resnet20", {"image": ["batch", 3, size, size]}, ["logits"])
 
     return with_statistics(build, photographs(size))
-
-
-def _basic_block(b: Builder, x: str, name: str, inputs: int, outputs: int, stride: int) -> str:
-    y = b.batch_norm(b.conv(x, f"{name}.conv1", inputs, outputs, 3, stride), f"{name}.bn1", outputs)
-    y = b.node("Relu", [y], f"{name}.relu1")
-    y = b.batch_norm(b.conv(y, f"{name}.conv2", outputs, outputs), f"{name}.bn2", outputs)
-    if stride != 1 or inputs != outputs:
-        x = b.batch_norm(b.conv(x, f"{name}.down", inputs, outputs, 1, stride), f"{name}.down.bn", outputs)
-    return b.node("Relu", [b.node("Add", [y, x], f"{name}.add")], f"{name}.relu2")
