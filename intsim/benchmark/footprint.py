@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Footprint:
 
 
 def peak_memory(runtime: str, file: Path, target: str, threads: int, batch: int) -> Footprint:
-    """The Footprint of a fresh process that loads the model and runs random images twice.
+    """The Footprint of a fresh process that loads the model and runs images of zeros twice.
 
     runtime: one of RUNTIMES. target: a target's name, for intsim. Errors: UnusableInput where the process failed.
     """
@@ -64,12 +65,14 @@ def _intsim(file: Path, target: str, threads: int, batch: int) -> float:
     import numba  # noqa: F401  # what is loaded at first use counts as imported
     import onnx  # noqa: F401
 
-    from intsim.benchmark.calls import intsim_call, random_inputs
+    from intsim.benchmark.calls import intsim_call
     from intsim.model import load
 
     imported = _peak_mib()
     model = load(file, target)
-    call = intsim_call(model, random_inputs(model, batch), threads)
+    values = [model.graph.values[name] for name in model.graph.inputs]
+    inputs = {v.name: _zeros(v.shape, "float32" if v.format is None else v.format.dtype, batch) for v in values}
+    call = intsim_call(model, inputs, threads)
     for _ in range(RUNS):
         call()
     return imported
@@ -82,17 +85,21 @@ def _onnxruntime(file: Path, target: str, threads: int, batch: int) -> float:
 
     imported = _peak_mib()
     session = deployed_session(file, threads=threads)
-    feeds = {i.name: _zeros(i, batch) for i in session.get_inputs()}
+    feeds = {i.name: _zeros(i.shape, _dtype(i.type), batch) for i in session.get_inputs()}
     for _ in range(RUNS):
         run_session(session, feeds)
     return imported
 
 
-def _zeros(value: Any, batch: int) -> Array:
-    """An array for an input of a session, whose type reads like tensor(uint8); open lengths are the batch's."""
-    name = value.type.removeprefix("tensor(").removesuffix(")")
-    dtype = np.dtype({"float": "float32", "double": "float64"}.get(name, name))
-    return np.zeros([n if isinstance(n, int) else batch for n in value.shape], dtype)
+def _dtype(name: str) -> str:
+    """NumPy's name of a session's type, which reads like tensor(uint8)."""
+    name = name.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _zeros(shape: Sequence[Any], dtype: Any, batch: int) -> Array:
+    """An input array, the same for each runtime and made without others; open lengths are the batch's."""
+    return np.zeros([n if isinstance(n, int) else batch for n in shape], dtype)
 
 
 def _peak_mib() -> float:

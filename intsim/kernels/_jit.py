@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba import types
+from numba.core.ccallback import CFunc
+
+from intsim.kernels._loading import KernelCache
 
 KEEP = 4
 """How many versions of the compiled kernels stay on disk: checkouts that are used in turn must not evict each other."""
@@ -36,9 +40,11 @@ def kernel(function: F) -> F:
     """
     if _config.DISABLE_JIT:
         return function
+    # error_model: a division by zero is no exception, which lets float divisions be vectorised
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     with _cached() as cache:
-        # error_model: a division by zero is no exception, which lets float divisions be vectorised
-        compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
+        if cache:
+            compiled._cache = KernelCache(function)
     return compiled
 
 
@@ -48,14 +54,18 @@ def op(function: Callable[[Any, Any, Any], Any]) -> Any:
     It must not raise: it returns 0, or the status of what is wrong. Only where packed.isa.available() has an
     instruction set that the function uses; LLVM aborts the process otherwise.
     """
+    arguments = (types.int64, types.int64, types.int64)
+    compiled: Any = CFunc(function, (arguments, types.int64), locals={}, options={"error_model": "numpy"})
     with _cached() as cache:
-        compiled: Any = numba.cfunc("int64(int64, int64, int64)", error_model="numpy", cache=cache)(function)
+        if cache:
+            compiled._cache = KernelCache(function)
+    compiled.compile()
     return compiled
 
 
 @contextlib.contextmanager
 def _cached() -> Iterator[bool]:
-    """While functions are decorated: Numba's cache lies in the folder of these sources. Yields whether there is one."""
+    """While caches are made: they lie in the folder of these sources. Yields whether there is one."""
     with _LOCK:  # threads that decorate at the same time must not restore each other's folder
         folder = cache_folder(Path(__file__).parent)
         before = _config.CACHE_DIR

@@ -153,6 +153,20 @@ def test_machine_code_is_loaded_again_and_the_configuration_left_alone(tmp_path:
     assert list(folder.rglob("*.nbi"))
 
 
+def test_machine_code_is_loaded_without_what_compiles_until_something_is_compiled(tmp_path: Path) -> None:
+    script = RUN + (
+        "import sys\n"
+        "print('numba.np.arraymath' in sys.modules)\n"
+        "z = add(x.astype(np.int16), x, a_shift=0, b_shift=1, shift=1, rounding='half_up', bits=8, signed=True)\n"
+        "assert np.array_equal(y, z)\n"
+        "print('numba.np.arraymath' in sys.modules)\n"
+    )
+    assert run(RUN, NUMBA_CACHE_DIR=str(tmp_path)).returncode == 0
+    for expected in ("False True", "False False"):
+        result = run(script, NUMBA_CACHE_DIR=str(tmp_path))
+        assert (result.stdout.split(), result.stderr) == (expected.split(), "")
+
+
 def test_processes_at_once_do_not_break(tmp_path: Path) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
     environment = {**kept, "PYTHONPATH": str(SOURCES.parents[1]), "NUMBA_CACHE_DIR": str(tmp_path)}

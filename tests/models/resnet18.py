@@ -40,7 +40,7 @@ def resnet18(
 
 
 def basic_block(b: Builder, x: str, name: str, inputs: int, outputs: int, stride: int) -> str:
-    """Two convolutions of 3 by 3, and around them x, or a convolution of 1 by 1 where it changes its shape."""
+    """The output of two 3x3 convolutions beside a shortcut: a 1x1 convolution where channels or size change."""
     y = b.batch_norm(b.conv(x, f"{name}.conv1", inputs, outputs, 3, stride), f"{name}.bn1", outputs)
     y = b.node("Relu", [y], f"{name}.relu1")
     y = b.batch_norm(b.conv(y, f"{name}.conv2", outputs, outputs), f"{name}.bn2", outputs)

@@ -10,7 +10,7 @@ from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row
-from intsim.plan.packed.window import WRONG_SHAPE, fits, flat
+from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, flat, window
 
 UNROLLED = {(2, 2), (3, 3)}
 """Kernels that have a compiled form of their own; others are looped over."""
@@ -19,28 +19,27 @@ UNROLLED = {(2, 2), (3, 3)}
 class PackedMaxPool(PackedOp):
     """The largest code of each window, clipped to the image."""
 
-    def __init__(self, layer: Layer, image: Image, isa: str) -> None:
+    def __init__(self, layer: Layer, image: Image, geometry: Geometry, isa: str) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
-        self._isa = isa
+        self._geometry, self._isa = geometry, isa
         self.kernel = f"max_pool_{image.kind}_{image.kind}_{isa}"
         self.reason = "on what is stored, whose order is that of the codes"
 
     def row(self, places: Mapping[str, Place], images: int) -> Row:
-        source, place, p = places[self.inputs[0]], places[self.output], self.layers[0].parameters
-        window, strides, dilations = (flat(tuple(p[key]), 1) for key in ("kernel", "strides", "dilations"))
-        before = flat(tuple(p["pads"][: len(p["pads"]) // 2]), 0)
+        source, place, g = places[self.inputs[0]], places[self.output], self._geometry
+        before = g.padding.top, g.padding.left
         lengths = (source.image.height, source.image.width), (self.image.height, self.image.width)
         keep = [
-            kernel.tap_offsets(lengths[0][d], lengths[1][d], window[d], strides[d], dilations[d], before[d], size)
+            kernel.tap_offsets(lengths[0][d], lengths[1][d], g.kernel[d], g.strides[d], g.dilations[d], before[d], size)
             for d, size in enumerate((source.line, source.image.pixel))
         ]
-        unrolled = (window[0], window[1]) if (window[0], window[1]) in UNROLLED else (0, 0)
+        unrolled = g.kernel if g.kernel in UNROLLED else (0, 0)
         pixel, number = self.image.pixel, ISAS[self._isa]
         columns = {
             kernel.ROW_TAPS: keep[0].ctypes.data,
             kernel.COLUMN_TAPS: keep[1].ctypes.data,
-            kernel.KERNEL_H: window[0],
-            kernel.KERNEL_W: window[1],
+            kernel.KERNEL_H: g.kernel[0],
+            kernel.KERNEL_W: g.kernel[1],
             kernel.PIXEL: pixel,
             kernel.OUT_LINE: place.line,
             kernel.WIDTH: self.image.width,
@@ -62,4 +61,4 @@ def accept_max_pool(layer: Layer, source: Image, image: Image, isa: str) -> Pack
     ceil_mode = bool(p.get("ceil_mode", False))
     if image.channels != source.channels or not fits(source, image, kernel_, strides, dilations, pads, ceil_mode):
         return WRONG_SHAPE
-    return PackedMaxPool(layer, image, isa)
+    return PackedMaxPool(layer, image, window(source, image, kernel_, strides, dilations, pads), isa)
