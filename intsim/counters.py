@@ -123,7 +123,9 @@ class Counters:
         if tally.histogram:
             counts = self.histogram(name, array)
             first = tally.format.low + tally.offset
-            histogram = counts[:, first : first + (1 << tally.format.bits)]
+            histogram = counts[:, max(first, 0) : first + (1 << tally.format.bits)]
+            if first < 0:  # codes that no byte stands for: signed ones, stored as they are because none is negative
+                histogram = np.pad(histogram, ((0, 0), (-first, 0)))
             total = counts.sum(axis=0)
             used = np.flatnonzero(total)
             least, greatest, zeros = int(used[0]), int(used[-1]), int(total[tally.zero])

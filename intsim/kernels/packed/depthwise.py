@@ -169,7 +169,7 @@ def _pieces(kernel_w: int, stride_w: int, columns: int, codes: int) -> list[tupl
 def pack_weights(w: Int, stride_w: int, columns: int, isa: int) -> npt.NDArray[np.uint8]:
     """The weights of `make`: u8[blocks, bytes of a block], from int[C, kernel_h, kernel_w].
 
-    [block][kernel_h][piece][part][lane][codes] of i8 with vpdpbusd, else i16 (of four codes: [2][lane][2] in the place
+    [block][kernel_h][piece][part][lane][codes] of i8 or i16, see ir.VECTORS (of four codes: [2][lane][2] in the place
     of the last two); what belongs to no tap, and to no channel, is 0.
     """
     codes = VECTORS[isa].codes
@@ -214,7 +214,7 @@ def _pack(runs: Int, isa: int) -> npt.NDArray[np.uint8]:
     channels, n = runs.shape[:2]
     padded = np.pad(runs, ((0, -channels % v.lanes), (0, 0), (0, 0)))
     blocks = padded.reshape(-1, v.lanes, n, v.codes).transpose(0, 2, 1, 3)
-    if v.vnni:
+    if v.narrow:
         return np.ascontiguousarray(blocks.astype(np.int8)).view(np.uint8).reshape(len(blocks), -1)
     if v.parts > 1:
         blocks = np.stack(divided(blocks), axis=2)
@@ -397,7 +397,7 @@ def interleave(b: Builder, v: Vectors, places: Sequence[Value | None]) -> tuple[
     if v.size == 2:
         return (_shuffle(b, pixels, [lane + j * v.lanes for lane in range(v.lanes) for j in range(2)]),)
     pairs = [_shuffle(b, pixels[i : i + 2], range(2 * v.lanes)) for i in (0, 2)]
-    if v.vnni:
+    if v.narrow:
         return (_shuffle(b, pairs, [lane + j * v.lanes for lane in range(v.lanes) for j in range(4)]),)
     order = [lane + j * v.lanes for lane in range(v.lanes) for j in range(2)]
     return tuple(b.zext(_shuffle(b, (pair, pair), order), vector(I16, 2 * v.lanes)) for pair in pairs)

@@ -22,7 +22,8 @@ Value: TypeAlias = Any
 class Vectors:
     """An instruction set as the emitters see it, and what it multiplies.
 
-    lanes: 32-bit lanes of a vector. vnni: whether it has vpdpbusd. size: bytes of a code, of which each lane takes
+    lanes: 32-bit lanes of a vector. vnni: whether it has vpdpbusd. pairs: whether the products of two neighbours are
+    added up in 16 bits, which saturate: only where those hold them. size: bytes of a code, of which each lane takes
     STEP: four u8 or two i16. parts: into how many i16 a weight is divided, each with sums of its own:
     weight = part 0 + 2**PART_BITS * part 1, so that the sums of each fit 32 bits for longer.
     """
@@ -32,6 +33,12 @@ class Vectors:
     vnni: bool
     size: int = 1
     parts: int = 1
+    pairs: bool = False
+
+    @property
+    def narrow(self) -> bool:
+        """Whether weights are i8, which else are i16."""
+        return self.vnni or self.pairs
 
     @property
     def name(self) -> str:
@@ -45,8 +52,8 @@ class Vectors:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of a vector of packed weights, of one part: i8 with vpdpbusd, else i16."""
-        return self.lanes * self.codes * (1 if self.vnni else 2)
+        """Bytes of a vector of packed weights, of one part."""
+        return self.lanes * self.codes * (1 if self.narrow else 2)
 
 
 STEP = 4
@@ -61,8 +68,15 @@ VECTORS = (
     Vectors("avx2", 8, False),
     Vectors("avx2_i16", 8, False, size=2),
     Vectors("avx2_i16_parts", 8, False, size=2, parts=2),
+    Vectors("avx2_pairs", 8, False, pairs=True),
 )
 """By number: literal integers choose among them in compiled code."""
+
+
+def room_for_pairs(most: int, weights: int) -> bool:
+    """Whether 16 bits hold the products of any two codes of 0 to `most` with weights of at most this size."""
+    return 2 * most * weights <= 32767
+
 
 NUMBERS = {vectors.isa: number for number, vectors in enumerate(VECTORS)}
 
@@ -157,7 +171,7 @@ def spread_bytes(b: Builder, vectors: Vectors, word: Value) -> tuple[Value, ...]
     all_lanes = splat(b, word, lanes)
     if vectors.size == 2:
         return (b.bitcast(all_lanes, vector(I16, 2 * lanes)),)
-    if vectors.vnni:
+    if vectors.narrow:
         return (b.bitcast(all_lanes, vector(I8, 4 * lanes)),)
     mask = const(0x00FF00FF, vector(I32, lanes))
     pairs = b.and_(all_lanes, mask), b.and_(b.lshr(all_lanes, const(8, vector(I32, lanes))), mask)
@@ -166,7 +180,7 @@ def spread_bytes(b: Builder, vectors: Vectors, word: Value) -> tuple[Value, ...]
 
 def load_weights(b: Builder, vectors: Vectors, address: Value, offset: int) -> tuple[Value, ...]:
     """The operands of `dot` for packed weights; offset: in bytes."""
-    if vectors.vnni:
+    if vectors.narrow:
         return (load(b, address, vector(I8, 4 * vectors.lanes), offset, align=vectors.weight_bytes),)
     pair = 4 * vectors.lanes
     return tuple(
@@ -176,10 +190,17 @@ def load_weights(b: Builder, vectors: Vectors, address: Value, offset: int) -> t
 
 
 def dot(b: Builder, vectors: Vectors, acc: Value, codes: tuple[Value, ...], weights: tuple[Value, ...]) -> Value:
-    """acc + the products of a lane's codes and weights in each lane, modulo 2**32; without saturation."""
+    """acc + the products of a lane's codes and weights in each lane, modulo 2**32.
+
+    Nothing saturates, where `pairs` have room.
+    """
     if vectors.vnni:
         name = f"llvm.x86.avx512.vpdpbusd.{32 * vectors.lanes}"
         return call(b, name, acc.type, acc, codes[0], weights[0])
+    if vectors.pairs:
+        words = vector(I16, 2 * vectors.lanes)
+        codes = (call(b, "llvm.x86.avx2.pmadd.ub.sw", words, codes[0], weights[0]),)
+        weights = (const(1, words),)
     for pair, weight in zip(codes, weights, strict=True):
         acc = b.add(acc, call(b, "llvm.x86.avx2.pmadd.wd", acc.type, pair, weight))
     return acc

@@ -19,7 +19,8 @@ REQUIRED: dict[str, tuple[frozenset[str], ...]] = {
 }
 """Instruction set -> the sets of CPU features, any of which it needs; the fastest first.
 
-`avx512vnni`: vpdpbusd on 512 bits. `avxvnni`: the same on 256 bits. `avx2`: vpmaddwd on 16-bit codes.
+`avx512vnni`: vpdpbusd on 512 bits. `avxvnni`: the same on 256 bits. `avx2`: vpmaddwd on 16-bit codes, or
+vpmaddubsw where 16 bits are proved to hold the sums of its pairs.
 `portable`: no packed kernels, only the loops of intsim.kernels.
 """
 

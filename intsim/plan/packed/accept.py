@@ -29,6 +29,7 @@ from intsim.plan.packed.slice import accept_slice
 from intsim.plan.packed.table import accept_table
 from intsim.plan.packed.transfer import accept_quantize
 from intsim.plan.packed.transpose import accept_transpose
+from intsim.plan.packed.unsigned import HANDING_ON
 from intsim.ranges import Bounds
 
 Array = np.ndarray[Any, Any]
@@ -41,11 +42,12 @@ def accept(
     known: Mapping[str, Image],
     isa: str,
     rows: Collection[str] = (),
+    bare: Collection[str] = (),
 ) -> PackedOp | str:
     """The packed op of a group, or the reason why it runs in the portable loops.
 
     known: images that the program has made so far; an input that is not among them comes from outside. rows: the values
-    that lie row by row (layout.py).
+    that lie row by row (layout.py). bare: the signed values that are stored as they are (unsigned.py).
     """
     head = group.layers[0]
     if not all(layer.exact for layer in group.layers):
@@ -58,6 +60,8 @@ def accept(
     sources: list[Image] = []
     if len({(shape_of(lowered, name) or (None,))[0] for name in activations_of(lowered, group)}) > 1:
         return "its operands have batches of different lengths"
+    if group.output in bare and head.op not in HANDING_ON:
+        image = without_offset(image, lowered, group.output)
     if head.op in PAIRS and any(name in lowered.graph.constants for name in head.inputs):
         return _accept_constant_pair(lowered, group, known, image, isa, rows)
     for name in head.inputs:
@@ -67,6 +71,8 @@ def accept(
         sources.append(source)
     if any(source.wide for source in sources):
         return "it reads raw accumulators"
+    if group.output in bare and head.op in HANDING_ON and sources[0].most < 1 << 7:
+        image = without_offset(image, lowered, group.output)
     return _accept(group, sources, image, bounds, isa)
 
 
@@ -116,6 +122,13 @@ def _accept(
     if head.op in ALIASES and len(group.layers) == 1:
         return accept_alias(head, sources[0], image)
     return f"{head.op} has no packed form"
+
+
+def without_offset(image: Image, lowered: Lowered, name: str) -> Image:
+    """The Image of signed codes of which none is negative, as they are."""
+    format = lowered.values[name]
+    assert format is not None, "what is packed has a format"
+    return replace(image, offset=0, zero=image.zero - image.offset, most=format.high)
 
 
 def activations_of(lowered: Lowered, group: Group) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intsim.kernels.packed import clip as kernel
-from intsim.kernels.packed.rows import HIGH, IN, LOW, OUT
+from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row
@@ -25,8 +25,16 @@ class PackedClip(PackedOp):
         run, lines = image.width * image.pixel // image.size, image.height
         if not (source.padding.any or place.padding.any):
             run, lines = run * lines, 1
-        low, high = (int(self.layers[0].parameters[key]) + image.offset for key in ("low", "high"))
-        columns = {LOW: low, HIGH: high, kernel.LINE: source.line, kernel.OUT_LINE: place.line, kernel.CODES: run}
+        offset = source.image.offset
+        low, high = (int(self.layers[0].parameters[key]) + offset for key in ("low", "high"))
+        columns = {
+            LOW: low,
+            HIGH: high,
+            OFFSET: image.offset - offset,
+            kernel.LINE: source.line,
+            kernel.OUT_LINE: place.line,
+            kernel.CODES: run,
+        }
         return Row(kernel.make(image.size), lines, columns, {IN: source, OUT: place})
 
 
@@ -36,6 +44,6 @@ def accept_clip(layer: Layer, source: Image, image: Image) -> PackedClip | str:
         return WRONG_SHAPE
     if source.few:
         return "its input has few channels"
-    if source.offset != image.offset:
+    if source.zero - source.offset != image.zero - image.offset:
         return "its formats differ"
     return PackedClip(layer, image)

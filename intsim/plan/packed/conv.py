@@ -11,12 +11,12 @@ import numpy as np
 from intsim.kernels.packed import conv as kernel
 from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
-from intsim.kernels.packed.ir import STEP, VECTORS, divided
+from intsim.kernels.packed.ir import STEP, VECTORS, divided, room_for_pairs
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
-from intsim.plan.packed.depthwise import LONGEST_KERNEL, PackedDepthwise
+from intsim.plan.packed.depthwise import IN_PAIRS, LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned, aligned_copy
@@ -30,6 +30,7 @@ TILES: Mapping[str, Mapping[int, tuple[int, ...]]] = {
     "avx512vnni": {4: (4, 5, 3), 2: (4, 10, 5, 3), 3: (4, 7, 5, 3), 1: (12, 8, 5, 3)},
     "avxvnni": {2: (6, 5, 4, 3)},
     "avx2": {2: (6, 5, 4, 3)},
+    "avx2_pairs": {2: (5, 4, 3)},
     "avx2_i16": {2: (6, 5, 4, 3)},
     "avx2_i16_parts": {1: (5, 4, 3)},
 }
@@ -41,7 +42,7 @@ Small tiles are the fastest, so long as their sums hide the latency of a product
 the products of the next, which is why more of the registers are not used. (Channels come in multiples of 16.)
 """
 
-TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1, "avx2_i16": 1, "avx2_i16_parts": 1}
+TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1, "avx2_pairs": 1, "avx2_i16": 1, "avx2_i16_parts": 1}
 """What a tile costs beside its pixels, in pixels."""
 
 AT_ONCE = 1 << 18
@@ -92,6 +93,7 @@ class PackedConv(PackedOp):
         self.whole = weights.size > read * (padded(len(weights)) // (self.vectors * self._v.lanes))
         self.kernel = f"{layers[0].op}_{source.kind}_{image.kind}__{requantized.epilogue}_{self._v.name}"
         self.reason = f"{self.pixels}x{self.vectors * self._v.lanes} tiles"
+        self.reason += IN_PAIRS * self._v.pairs
         if self._long:
             self.reason += ", sums in 64 bits" + ", of both halves of the weights" * (self._v.parts > 1)
 
@@ -113,7 +115,7 @@ class PackedConv(PackedOp):
 
     @property
     def packing(self) -> tuple[object, ...]:
-        return self.vectors, self.merge, self.tap_channels, self._form
+        return self.vectors, self.merge, self.tap_channels, self._form, self.source.offset
 
     @property
     def dense(self) -> bool:
@@ -165,7 +167,7 @@ class PackedConv(PackedOp):
                 rows[low - first : high - first, ..., inner * inputs : (inner + 1) * inputs] = own
         blocks = rows.reshape(-1, self.vectors, v.lanes, self._taps, self._steps, v.codes)
         ordered = blocks.transpose(0, 3, 4, 1, 2, 5)
-        if v.size == 1 and not v.vnni:
+        if v.size == 1 and not v.narrow:
             ordered = np.stack([ordered[..., 0::2], ordered[..., 1::2]], axis=4)
         if v.parts > 1:
             ordered = np.stack(divided(ordered), axis=3)
@@ -174,7 +176,7 @@ class PackedConv(PackedOp):
     @property
     def _dtype(self) -> np.dtype[Any]:
         """Of packed weights."""
-        return np.dtype(np.int8 if self._v.vnni else np.int16)
+        return np.dtype(np.int8 if self._v.narrow else np.int16)
 
     @property
     def _taps(self) -> int:
@@ -295,8 +297,7 @@ def accept_mac(
     if not -(1 << 15) <= low <= high < 1 << 15:
         return "its weights without their zero points have more than 16 bits"
     wide = not -128 <= low <= high <= 127
-    of_words = "avx2_i16_parts" if long and wide else "avx2_i16"
-    form = of_words if source.size == WORD else "avx2" if wide else isa
+    form = _form(source, isa, wide, long, max(-low, high))
     x_zero = int(p["a_zero" if layer.op == "matmul" else "x_zero"]) + source.offset
     outputs = len(weights)
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1, dtype=np.int64)
@@ -307,6 +308,15 @@ def accept_mac(
     if not source.few and merged(groups, outputs, weights.shape[1], source.channels) > WASTE:
         return f"its {groups} groups have too few channels"
     return PackedConv(group.layers, source, image, weights, start, requantized, group.clip, geometry, groups, form)
+
+
+def _form(source: Image, isa: str, wide: bool, long: bool, largest: int) -> str:
+    """The form of instructions (ir.VECTORS); wide: whether weights, of that size at most, have more than 8 bits."""
+    if source.size == WORD:
+        return "avx2_i16_parts" if long and wide else "avx2_i16"
+    if wide:
+        return "avx2"
+    return "avx2_pairs" if isa == "avx2" and room_for_pairs(source.most, largest) else isa
 
 
 def _matrix(layer: Layer, source: Image, image: Image) -> tuple[Array, Geometry, int] | str:

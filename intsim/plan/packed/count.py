@@ -51,10 +51,13 @@ def tally(op: PackedOp, format: Format, wanted: tuple[bool, bool], known: Mappin
     image, histogram, per_image = op.image, wanted[0], wanted[1]
     own = Tally(format, image.offset, image.zero, image.elements, histogram, per_image)
     source = known.get(op.inputs[0]) if op.alias or [layer.op for layer in op.layers] == ["clip"] else None
-    if source is None or replace(source, format=format) != own:
+    if source is None or source.zero - source.offset != own.zero - own.offset:
         return own
+    own = replace(own, offset=source.offset, zero=source.zero)  # it is counted as the source's bytes
+    if replace(source, format=format) != own:
+        return replace(own, offset=image.offset, zero=image.zero)
     if op.alias:
         return replace(own, clamp=Clamp(op.inputs[0], 0, BYTES - 1))
     p = op.layers[0].parameters
-    low, high = (min(max(int(p[key]) + image.offset, 0), BYTES - 1) for key in ("low", "high"))
+    low, high = (min(max(int(p[key]) + own.offset, 0), BYTES - 1) for key in ("low", "high"))
     return replace(own, clamp=Clamp(op.inputs[0], low, high))

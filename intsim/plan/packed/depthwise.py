@@ -31,6 +31,10 @@ LONGEST_KERNEL = 511
 """Taps of a kernel whose sums fit 32 bits, of i16 codes and each part of the weights, which is at most 2**7."""
 
 
+IN_PAIRS = ", neighbours' products added up in 16 bits, which hold them"
+"""Why VPMADDUBSW, which saturates, is exact."""
+
+
 class PackedDepthwise(PackedOp):
     """A convolution of each channel by its own kernel, with its requantizer."""
 
@@ -51,14 +55,18 @@ class PackedDepthwise(PackedOp):
         self.layers = group.layers
         self.inputs, self.output, self.image = group.layers[0].inputs[:1], group.output, image
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, group.clip
-        self._geometry, self._number = geometry, ISAS[form]
+        self._geometry, self._number, self._offset = geometry, ISAS[form], source.offset
         self._long = EPILOGUES[NUMBERS[requantized.epilogue]].long
         self.products = weights.size * image.height * image.width
         self.kernel = f"depthwise_{source.kind}_{image.kind}__{requantized.epilogue}_{VECTORS[self._number].name}"
-        self.reason = "each channel has its own kernel"
+        self.reason = "each channel has its own kernel" + IN_PAIRS * VECTORS[self._number].pairs
 
     def padding(self, source: str) -> Padding:
         return self._geometry.padding
+
+    @property
+    def packing(self) -> tuple[object, ...]:
+        return self._number, self._offset
 
     @property
     def _dilated(self) -> bool:

@@ -47,10 +47,11 @@ class Padding:
 class Image:
     """One image of a value: [height, width, channels], channels padded, elements of `size` bytes: BYTE, WORD or SUM.
 
-    offset: what is added to a code to get what is stored: 128 for signed codes of a byte, -32768 for unsigned ones of
-    16 bits. zero: the stored zero point, which padding is filled with. shape: the value's own shape without the batch,
-    whose elements in ONNX's order are [channels, height, width]; or [height, width, channels] where it is in `rows`, as
-    matrices are: see layout.py. few: whether a pixel has FEW channels.
+    offset: what is added to a code to get what is stored: 128 for signed codes of a byte, unless none is negative
+    (unsigned.py); -32768 for unsigned ones of 16 bits. most: of bytes, no greater one is stored. zero: the stored zero
+    point, which padding is filled with. shape: the value's own shape without the batch, whose elements in ONNX's order
+    are [channels, height, width]; or [height, width, channels] where it is in `rows`, as matrices are: see layout.py.
+    few: whether a pixel has FEW channels.
     """
 
     shape: tuple[int, ...]
@@ -61,6 +62,7 @@ class Image:
     zero: int = 0
     size: int = BYTE
     few: bool = False
+    most: int = 255
     rows: bool = False
 
     @property

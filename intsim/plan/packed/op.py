@@ -157,9 +157,8 @@ def aligned(size: int) -> Array:
     return memory[start : start + size]
 
 
-def aligned_copy(array: Array, dtype: np.dtype[Any] | None = None) -> Array:
-    """The bytes of an array in C order, as another dtype where one is given, aligned to a cache line."""
-    dtype = dtype or array.dtype
-    copy = aligned(array.size * dtype.itemsize)
-    copy.view(dtype).reshape(array.shape)[...] = array
+def aligned_copy(array: Array) -> Array:
+    """The bytes of an array in C order, aligned to a cache line."""
+    copy = aligned(array.nbytes)
+    copy.view(array.dtype).reshape(array.shape)[...] = array
     return copy

@@ -21,6 +21,7 @@ from intsim.plan.packed.layout import values_in_rows
 from intsim.plan.packed.op import PackedOp
 from intsim.plan.packed.program import Program, Share
 from intsim.plan.packed.transfer import REFUSED, Enter, Leave, PackedQuantize
+from intsim.plan.packed.unsigned import values_without_sign
 from intsim.plan.stages import Wanted
 from intsim.ranges import Bounds
 
@@ -96,9 +97,10 @@ def choose_ops(
     """
     known: dict[str, Image] = {}
     rows = values_in_rows(lowered)
+    bare = values_without_sign(lowered, rows) if isa == "avx2" else frozenset()
     found: list[tuple[Group, PackedOp | str]] = []
     for group in fuse(layers, kept):
-        op = accept(lowered, bounds, group, known, isa, rows)
+        op = accept(lowered, bounds, group, known, isa, rows, bare)
         clipping = next((layer.outputs[0] for layer in group.layers if layer.outputs[0] in clipped), None)
         if isinstance(op, PackedOp) and clipping is not None:
             op = op.counting_clipped(clipping) if op.clips else "it has no form that counts what is clipped"
