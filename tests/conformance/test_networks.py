@@ -37,6 +37,9 @@ BUILD: dict[str, Callable[[int], onnx.ModelProto]] = {
 
 CALIBRATION_IMAGES = 2
 
+IMAGES = 8 if ONNXRUNTIME == "onnxruntime" else 2
+"""Sums that saturate in 16 bits run in portable loops, which take their time."""
+
 
 @cache
 def prepared(network: str) -> onnx.ModelProto:
@@ -47,7 +50,7 @@ def prepared(network: str) -> onnx.ModelProto:
 
 @cache
 def images(network: str) -> NDArray[np.float32]:
-    return NETWORKS[network].images(SIZES[network])
+    return NETWORKS[network].images(SIZES[network])[:IMAGES]
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
@@ -61,5 +64,5 @@ def test_every_quantized_tensor_is_equal(network: str, configuration: str) -> No
     assert comparison.equal
     assert comparison.resumed == (), "each float island of these networks is exact"
     assert comparison.unmatched == ()
-    assert comparison.images == len(x) == 8
+    assert comparison.images == len(x) == IMAGES
     assert comparison.accuracy == {"agreement": 1.0, "cd": 0.0}
