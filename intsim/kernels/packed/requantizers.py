@@ -41,6 +41,11 @@ class Requantized:
     high: int
     offset: int
 
+    @property
+    def long(self) -> bool:
+        """Whether its accumulators have 64 bits."""
+        return EPILOGUES[NUMBERS[self.epilogue]].long
+
     def number(self, stored: int, size: int = 1) -> int:
         """The number of the epilogue for results of `size` bytes, as what is stored: codes + `stored`.
 
@@ -48,7 +53,7 @@ class Requantized:
         """
         if size == 2:
             return NUMBERS[self.epilogue + WORDS]
-        if EPILOGUES[NUMBERS[self.epilogue]].long:
+        if self.long:
             return NUMBERS[self.epilogue]
         ends: Array = np.array([self.low, self.high])
         if EPILOGUES[NUMBERS[self.epilogue]].real:
@@ -129,8 +134,7 @@ def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: B
     multiplier, shifts, zero = lanes(p["multiplier"]), lanes(p["shift"]), zero_of(p, low, high)
     if isinstance(zero, str):
         return zero
-    reduced = np.minimum((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
-    return _multiplied(reduced, 15 - shifts, (low - zero, high - zero, zero), bounds)
+    return _multiplied(reduced(multiplier), 15 - shifts, (low - zero, high - zero, zero), bounds)
 
 
 def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
@@ -284,6 +288,11 @@ def _half_away(multiplier: Any, shifts: Any, start: Array, low: int, high: int, 
         return "the accumulator less its offset needs more than 32 bits"
     vectors = multiplier, shifts, NONE, -(shifts > 0).astype(np.int64)
     return Requantized("multiplier_ties", start, vectors, low, high, 0)
+
+
+def reduced(multiplier: Array) -> Array:
+    """min(half_up(multiplier / 2**16), 2**15 - 1)."""
+    return np.minimum((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
 
 
 def lanes(values: Any, dtype: Any = np.int64) -> Array:

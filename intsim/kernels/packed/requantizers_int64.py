@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed.requantizers import NONE, Array, Bounds, Requantized, lanes, within, zero_of
+from intsim.kernels.packed.requantizers import INT32, NONE, Array, Bounds, Requantized, lanes, reduced, within, zero_of
 from intsim.kernels.rounding import MAX_SHIFT, shift_terms
 
 INT64 = (-(1 << 63), (1 << 63) - 1)
 INT48 = (-(1 << 47), (1 << 47) - 1)
-INT32 = (-(1 << 31), (1 << 31) - 1)
 
 
 def requantize(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
@@ -39,8 +38,7 @@ def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: B
     multiplier, shifts, zero = lanes(p["multiplier"]), lanes(p["shift"]), zero_of(p, low, high)
     if isinstance(zero, str):
         return zero
-    reduced = np.minimum((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
-    return _multiplied(reduced, 15 - shifts, (low - zero, high - zero, zero), bounds, room=1)
+    return _multiplied(reduced(multiplier), 15 - shifts, (low - zero, high - zero, zero), bounds, room=1)
 
 
 def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:

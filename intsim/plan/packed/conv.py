@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import conv as kernel
-from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import STEP, VECTORS, divided, room_for_pairs
 from intsim.kernels.packed.requantizers import Requantized
@@ -85,9 +84,9 @@ class PackedConv(PackedOp):
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, clip
         self._geometry, self._groups = geometry, groups
         self._form, self._number, self._v = form, ISAS[form], VECTORS[ISAS[form]]
-        self._long = EPILOGUES[NUMBERS[requantized.epilogue]].long
+        self._long = requantized.long
         self.vectors = self._vectors()
-        self.pixels = self._pixels(image.height * image.width)
+        self.pixels = tile_pixels(form, self.vectors, image.height * image.width)
         self.products = weights.size * image.height * image.width
         read = source.height * source.width * source.pixel
         self.whole = weights.size > read * (padded(len(weights)) // (self.vectors * self._v.lanes))
@@ -101,11 +100,6 @@ class PackedConv(PackedOp):
         """Vectors of channels of the tile."""
         blocks = padded(len(self._weights) // self._groups * self.merge) // self._v.lanes
         return next(v for v in TILES[self._form] if blocks % v == 0)
-
-    def _pixels(self, count: int) -> int:
-        """Pixels of the tile, of so many: those that waste least on the last one, which overlaps."""
-        sizes = [p for p in TILES[self._form][self.vectors] if p <= count] or [count]
-        return min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[self._form]))
 
     @cached_property
     def merge(self) -> int:
@@ -230,7 +224,7 @@ class PackedConv(PackedOp):
         tap_offsets = tap_offsets.reshape(-1)
         steps = self._steps // self._segments
         tap_offsets = (tap_offsets[:, None] + np.arange(self._segments) * steps * STEP).reshape(-1)
-        pixels = self._pixels(len(row_offsets))
+        pixels = tile_pixels(self._form, self.vectors, len(row_offsets))
         tiles = -(-len(row_offsets) // pixels)
         parts = self._groups // self.merge
         blocks = padded(len(self._weights) // parts) // (self._v.lanes * self.vectors)
@@ -264,6 +258,12 @@ class PackedConv(PackedOp):
         )
 
 
+def tile_pixels(form: str, vectors: int, count: int) -> int:
+    """Pixels of a tile, of so many: those that waste least on the last one, which overlaps."""
+    sizes = [p for p in TILES[form][vectors] if p <= count] or [count]
+    return min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[form]))
+
+
 def merged(groups: int, outputs: int, channels: int, all_channels: int) -> int:
     """How many of a convolution's groups are merged into one; all of them where no part of them fits."""
     per = outputs // groups
@@ -292,18 +292,17 @@ def accept_mac(
     if isinstance(found, str):
         return found
     weights, geometry, groups = found
-    long = EPILOGUES[NUMBERS[requantized.epilogue]].long
     low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
     if not -(1 << 15) <= low <= high < 1 << 15:
         return "its weights without their zero points have more than 16 bits"
     wide = not -128 <= low <= high <= 127
-    form = _form(source, isa, wide, long, max(-low, high))
+    form = _form(source, isa, wide, requantized.long, max(-low, high))
     x_zero = int(p["a_zero" if layer.op == "matmul" else "x_zero"]) + source.offset
     outputs = len(weights)
     start = -x_zero * weights.reshape(outputs, -1).sum(axis=1, dtype=np.int64)
     for extra in (p["bias"], p.get("constant", 0)):
         start = start + np.broadcast_to(np.asarray(0 if extra is None else extra, np.int64), outputs)
-    if is_depthwise(weights, groups) and not source.few and (not long or weights[0].size <= LONGEST_KERNEL):
+    if is_depthwise(weights, groups) and not source.few and (not requantized.long or weights[0].size <= LONGEST_KERNEL):
         return PackedDepthwise(group, source, image, weights[:, 0], start, requantized, geometry, form)
     if not source.few and merged(groups, outputs, weights.shape[1], source.channels) > WASTE:
         return f"its {groups} groups have too few channels"

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import depthwise as kernel
-from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
@@ -56,7 +55,6 @@ class PackedDepthwise(PackedOp):
         self.inputs, self.output, self.image = group.layers[0].inputs[:1], group.output, image
         self._weights, self._start, self._requantized, self._clip = weights, start, requantized, group.clip
         self._geometry, self._number, self._offset = geometry, ISAS[form], source.offset
-        self._long = EPILOGUES[NUMBERS[requantized.epilogue]].long
         self.products = weights.size * image.height * image.width
         self.kernel = f"depthwise_{source.kind}_{image.kind}__{requantized.epilogue}_{VECTORS[self._number].name}"
         self.reason = "each channel has its own kernel" + IN_PAIRS * VECTORS[self._number].pairs
@@ -84,7 +82,7 @@ class PackedDepthwise(PackedOp):
         else:
             weights = kernel.pack_weights(self._weights, self._geometry.strides[1], self._columns, self._number)
         r, start = self._requantized, self._start + self._requantized.start
-        starts = words(start) if self._long else (start,)
+        starts = words(start) if r.long else (start,)
         vectors = [np.ascontiguousarray(np.broadcast_to(v, len(self._weights))) for v in (*starts, *r.vectors)]
         return aligned_copy(weights), aligned_copy(kernel.pack_parameters(vectors, self._number))
 

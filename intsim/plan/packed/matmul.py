@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels.packed import matmul as kernel
-from intsim.kernels.packed.epilogues import EPILOGUES, NUMBERS
 from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
-from intsim.plan.packed.conv import TILE_COST, TILES
+from intsim.plan.packed.conv import tile_pixels
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WIDTH, Image, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
@@ -45,8 +44,7 @@ class PackedMatmul(PackedOp):
         self.sources, self.zeros, self.start, self.requantized = sources, zeros, start, requantized
         self.clip = group.clip
         isa = VECTORS[kernel.ISA].isa
-        sizes = [p for p in TILES[isa][kernel.WIDTH] if p <= image.width] or [image.width]
-        self.pixels = min(sizes, key=lambda p: -(-image.width // p) * (p + TILE_COST[isa]))
+        self.pixels = tile_pixels(isa, kernel.WIDTH, image.width)
         self.products = image.height * image.width * image.channels * sources[0].channels
         self.kernel = f"matmul_u8_{image.kind}__{requantized.epilogue}_{isa}"
         self.reason = f"{self.pixels}x{kernel.BLOCK} tiles, its second operand packed as it runs"
@@ -163,7 +161,7 @@ def accept_matmul(group: Group, sources: tuple[Image, Image], image: Image, boun
     requantized = group.requantized((min(bounds.low), max(bounds.high)))
     if isinstance(requantized, str):
         return requantized
-    if EPILOGUES[NUMBERS[requantized.epilogue]].long:
+    if requantized.long:
         return "both operands are activations, and its requantizer takes 64 bits"
     start: Array = np.zeros(image.channels, np.int64)
     for extra in (p["bias"], p.get("constant", 0)):

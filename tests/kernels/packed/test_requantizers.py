@@ -17,8 +17,6 @@ import pytest
 from intsim import spec
 from intsim.formats import ROUNDINGS
 from intsim.kernels.packed import conv, requantizers_int64, rows
-from intsim.kernels.packed.epilogues import EPILOGUES
-from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUE_NUMBERS
 from intsim.kernels.packed.ir import NUMBERS, VECTORS
 from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
 from intsim.kernels.packed.requantizers_int64 import words
@@ -49,7 +47,7 @@ def run(isa: str, acc: Values, r: Requantized, signed: bool, bits: int = 8) -> V
     lanes = VECTORS[NUMBERS[isa]].lanes
     blocks = -(-len(acc) // lanes)
     start = acc + r.start
-    starts = words(start) if EPILOGUES[EPILOGUE_NUMBERS[r.epilogue]].long else (start,)
+    starts = words(start) if r.long else (start,)
     numbers = np.zeros((len(starts) + len(r.vectors), blocks * lanes), np.int32)
     for own, values in zip(numbers, [*starts, *r.vectors], strict=True):
         own[: len(acc)] = np.broadcast_to(values, len(acc)).astype(np.int32)
