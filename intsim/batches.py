@@ -10,8 +10,8 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.lowering.lowered import Lowered
-from intsim.observe import Observer
 from intsim.result import Output, Result, Taps
+from intsim.taps.observer import Observer
 
 Array = np.ndarray[Any, Any]
 

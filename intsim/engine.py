@@ -14,14 +14,14 @@ from intsim.batches import Batch, Progress, run_batches
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
 from intsim.inputs import check_override
 from intsim.lowering.lowered import Layer, Lowered
-from intsim.observe import Observer, overflow_of
 from intsim.plan.choose import Choice, find_kernel
 from intsim.plan.plan import Plan
 from intsim.plan.stages import Stage, Wanted, make_stages
 from intsim.result import Result
-from intsim.selection import Selection
 from intsim.summation import EVENTS, PLAIN
-from intsim.taps import TapSpec
+from intsim.taps.observer import Observer, overflow_of
+from intsim.taps.selection import Selection
+from intsim.taps.tap import TapSpec
 
 if TYPE_CHECKING:
     from intsim.kernels.packed.crew import Crew

@@ -18,14 +18,14 @@ from intsim.graph import Graph, Node, Value
 from intsim.inputs import check_inputs, check_override, values_of
 from intsim.lowering import lower
 from intsim.lowering.lowered import Layer, Lowered
-from intsim.observe import Observer
 from intsim.plan import Choice, Plan, make_plan
 from intsim.ranges import Bounds
 from intsim.reference import run_layer, run_reference
 from intsim.result import Result
-from intsim.selection import Selection
 from intsim.settings import with_formats
-from intsim.taps import TapSpec
+from intsim.taps.observer import Observer
+from intsim.taps.selection import Selection
+from intsim.taps.tap import TapSpec
 from intsim.target import TARGETS, Target, find_target
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Model:
         """The outputs and taps for x: result.outputs[name].codes / .real / .format, result.taps[tensor or node].
 
         x: one array, or a dict by input name; floating dtype: reals, integer dtype: codes; batch first (a fixed batch
-        runs any multiple of it). taps: `KIND` or `KIND@PATTERN` (see intsim.taps). threads: default all cores.
+        runs any multiple of it). taps: `KIND` or `KIND@PATTERN` (see intsim.taps.tap). threads: default all cores.
         engine: one of ENGINES. progress: called with (images done, images). override: codes by tensor name that take
         the place of what was computed, for the layers behind (outputs and taps show what was computed). isa: the
         instruction set of the kernels, avx512vnni, avxvnni, avx2 or portable; default: INTSIM_ISA, else the fastest.

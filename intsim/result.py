@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from intsim.formats import Format
-from intsim.taps import Tap
+from intsim.taps.tap import Tap
 
 Array = np.ndarray[Any, Any]
 

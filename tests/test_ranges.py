@@ -15,7 +15,7 @@ from intsim.formats import Format
 from intsim.lowering import lower
 from intsim.ranges import bounds_of, prove, signed_bits, valid_taps, worst_case
 from intsim.summation import Summation
-from intsim.sums import addends, first_misfit
+from intsim.taps.trace import addends, first_misfit
 from intsim.target import TARGETS
 from tests.networks import X, conv_parameters, random_codes, residual, residual_graph, single_mac
 

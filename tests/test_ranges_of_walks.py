@@ -17,7 +17,7 @@ from intsim.lowering.lowered import Layer
 from intsim.plan.choose import choose
 from intsim.ranges import Bounds, bounds_of, signed_bits
 from intsim.summation import CLAMPS, EVENTS, Summation
-from intsim.sums import first_misfit, walk
+from intsim.taps.trace import first_misfit, walk
 from tests.networks import conv_parameters, random_codes, single_mac
 
 Array = np.ndarray[Any, Any]

@@ -58,7 +58,7 @@ def command(
     """
     from intsim.cli.records import warn_of_overflows
     from intsim.model import load
-    from intsim.taps import TapSpec
+    from intsim.taps.tap import TapSpec
 
     loaded = load(model, target)
     arrays, _ = read_inputs(inputs, loaded.graph, preprocess)

@@ -11,7 +11,7 @@ from intsim.vectors import Recorded, write_manifest
 if TYPE_CHECKING:
     from intsim.model import Model
     from intsim.result import Result
-    from intsim.taps import Tap
+    from intsim.taps.tap import Tap
 
 
 def write_result(folder: str | Path, model: Model, result: Result) -> dict[str, Any]:

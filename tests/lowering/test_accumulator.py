@@ -14,7 +14,7 @@ from intsim.lowering import lower
 from intsim.lowering.accumulator import bias_cost, quantized_bias, summation_of
 from intsim.model import Model
 from intsim.summation import Summation
-from intsim.sums import walk
+from intsim.taps.trace import walk
 from intsim.target import TARGETS, Target, find_target
 from tests.networks import random_codes, residual_graph
 

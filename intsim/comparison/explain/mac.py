@@ -11,7 +11,7 @@ import numpy as np
 from intsim.comparison.explain.elements import Array, Elements, broadcast_at
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
 from intsim.lowering.lowered import CONVS, Layer
-from intsim.sums import walk
+from intsim.taps.trace import walk
 
 PADDING = "padding"
 """What stands for the coordinate of an input element that lies in the padding."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from intsim.counters import BYTES, COUNTED, Clamp, Tally
 from intsim.formats import Format
 from intsim.kernels.packed import count as kernel
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.rows import IN
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import External, PackedOp, Place, Row
+from intsim.taps.counters import BYTES, COUNTED, Clamp, Tally
 
 
 class Count(PackedOp):

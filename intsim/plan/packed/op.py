@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from intsim.counters import CLIPPED
 from intsim.kernels.packed.rows import BORDER_FIELDS, COUNTS, FUNCTION, TOTAL
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image, Padding
+from intsim.taps.counters import CLIPPED
 
 Array = np.ndarray[Any, Any]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from intsim.counters import Counters
 from intsim.kernels.packed.program import (
     IMAGES,
     JOB,
@@ -27,6 +26,7 @@ from intsim.kernels.packed.rows import BORDER, COLUMNS
 from intsim.plan.packed.image import Padding
 from intsim.plan.packed.memory import Interval, allocate
 from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned, border
+from intsim.taps.counters import Counters
 
 Array = np.ndarray[Any, Any]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from intsim.counters import Counters, Tally
 from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
@@ -24,6 +23,7 @@ from intsim.plan.packed.transfer import REFUSED, Enter, Leave, PackedQuantize
 from intsim.plan.packed.unsigned import values_without_sign
 from intsim.plan.stages import Wanted
 from intsim.ranges import Bounds
+from intsim.taps.counters import Counters, Tally
 
 Array = np.ndarray[Any, Any]
 

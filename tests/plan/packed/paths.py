@@ -13,7 +13,7 @@ from intsim.plan import Plan, make_plan
 from intsim.plan.choose import Choice
 from intsim.reference import run_reference
 from intsim.result import Result
-from intsim.taps import TapSpec
+from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS
 
 Array = np.ndarray[Any, Any]

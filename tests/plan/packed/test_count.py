@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from intsim import counters
 from intsim.formats import Format
 from intsim.kernels.packed import count as kernel
 from intsim.plan import make_plan
 from intsim.plan.packed.count import Count
 from intsim.plan.stages import Wanted, make_stages
+from intsim.taps import counters
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import conv_parameters
 from tests.plan.packed.chains import Network, form

@@ -13,7 +13,7 @@ from intsim.lowering.lowered import Lowered
 from intsim.plan import Plan, make_plan
 from intsim.plan.packed.schedule import Part, schedule
 from intsim.plan.stages import Wanted, make_stages
-from intsim.taps import TapSpec
+from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import evaluate
 from tests.plan.packed.chains import Network, form

@@ -15,7 +15,7 @@ from intsim.plan import make_plan
 from intsim.plan.packed import conv
 from intsim.plan.packed.unsigned import values_without_sign
 from intsim.reference import run_reference
-from intsim.taps import TapSpec
+from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import conv_parameters
 from tests.plan.packed.chains import Network, form

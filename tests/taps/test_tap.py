@@ -16,7 +16,7 @@ from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import make_plan
 from intsim.result import Taps
-from intsim.taps import TAPS, TapSpec, histogram, image_histograms
+from intsim.taps.tap import TAPS, TapSpec, histogram, image_histograms
 from tests.networks import X, conv_parameters, evaluate, random_codes, residual, single_mac
 
 Array = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from intsim.formats import Format
-from intsim.taps import Counted
+from intsim.taps.tap import Counted
 
 Array = np.ndarray[Any, Any]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from intsim.counters import CLIPPED, Counters, Counts
 from intsim.lowering.lowered import CONVS, Layer, Lowered
 from intsim.ranges import MAC_OPS, constant_operand
-from intsim.selection import Selection
 from intsim.summation import ALL_EVENTS
-from intsim.sums import first_misfit
-from intsim.taps import Collector, Overflow, Tap, count_clipped, count_overflows
+from intsim.taps.counters import CLIPPED, Counters, Counts
+from intsim.taps.selection import Selection
+from intsim.taps.tap import Collector, Overflow, Tap, count_clipped, count_overflows
+from intsim.taps.trace import first_misfit
 
 Array = np.ndarray[Any, Any]
 

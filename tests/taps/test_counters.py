@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.counters import (
+from intsim.formats import Format
+from intsim.taps.counters import (
     BYTES,
     CLIPPED,
     COUNTED,
@@ -21,7 +22,6 @@ from intsim.counters import (
     clamped,
     clamped_zeros,
 )
-from intsim.formats import Format
 
 Array = np.ndarray[Any, Any]
 

@@ -11,7 +11,7 @@ from intsim.errors import UnusableInput
 from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.ranges import MAC_OPS
-from intsim.taps import TapSpec
+from intsim.taps.tap import TapSpec
 
 
 @dataclass(frozen=True)
