@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from intsim.errors import IntsimError
     from intsim.formats import Format
     from intsim.model import Model, load
-    from intsim.result import Result
+    from intsim.run.result import Result
     from intsim.target import Target
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ _HOMES = {
     "Format": "intsim.formats",
     "IntsimError": "intsim.errors",
     "Model": "intsim.model",
-    "Result": "intsim.result",
+    "Result": "intsim.run.result",
     "Target": "intsim.target",
     "compare": "intsim.comparison",
     "load": "intsim.model",

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.batches import Batch, Progress, run_batches
-from intsim.engine import Engine
 from intsim.errors import AccumulatorOverflow, UnusableInput
 from intsim.graph import Graph, Node, Value
-from intsim.inputs import check_inputs, check_override, values_of
 from intsim.lowering import lower
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import Choice, Plan, make_plan
 from intsim.ranges import Bounds
-from intsim.reference import run_layer, run_reference
-from intsim.result import Result
+from intsim.run.batches import Batch, Progress, run_batches
+from intsim.run.engine import Engine
+from intsim.run.inputs import check_inputs, check_override, values_of
+from intsim.run.reference import run_layer, run_reference
+from intsim.run.result import Result
 from intsim.settings import with_formats
 from intsim.taps.observer import Observer
 from intsim.taps.selection import Selection

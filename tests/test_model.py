@@ -18,7 +18,7 @@ from intsim.formats import Format
 from intsim.graph import Graph, Value
 from intsim.kernels.packed.isa import available
 from intsim.model import Model, auto_target
-from intsim.result import Result
+from intsim.run.result import Result
 from intsim.taps.tap import TAPS
 from intsim.target import TARGETS, Target
 from tests.networks import random_codes, residual_graph

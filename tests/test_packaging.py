@@ -174,7 +174,7 @@ def test_the_import_rules_are_kept(tree: Path) -> None:
             "import intsim.target",
             "target is for lowering and what is above it, never for importers",
         ),
-        ("quantization/__init__", "import intsim.engine", "engine and reference are for model and comparison"),
+        ("quantization/__init__", "import intsim.run.engine", "engine and reference are for model and comparison"),
         ("plan/choose", "import numba", "numba is for kernels"),
         ("graph", "import onnx", "onnx is for importers, comparison and quantization"),
         ("quantization/__init__", "import torch", "torch is for comparison"),

@@ -10,9 +10,9 @@ import numpy as np
 import intsim
 from intsim.benchmark import macs_by_node
 from intsim.comparison.peers.peer import all_codes, taps_of_codes
-from intsim.inputs import values_of
 from intsim.lowering.lowered import MAC_LAYERS
-from intsim.reference import run_layer
+from intsim.run.inputs import values_of
+from intsim.run.reference import run_layer
 from tests.processor import has_vnni
 
 Array = np.ndarray[Any, Any]

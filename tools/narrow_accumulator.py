@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import intsim
 from intsim import demo, metrics
 from intsim.model import Model
-from intsim.result import Result
+from intsim.run.result import Result
 
 RULES = ("saturate", "wrap")
 TAPS = ("codes", "accumulator", "overflow")

@@ -9,13 +9,13 @@ import numpy as np
 
 from intsim.comparison.ort_session import deployed_session, run_session
 from intsim.comparison.peers.peer import as_reals
-from intsim.engine import Engine
 from intsim.errors import UnusableInput
-from intsim.inputs import values_of
+from intsim.run.engine import Engine
+from intsim.run.inputs import values_of
 
 if TYPE_CHECKING:
     from intsim.model import Model
-    from intsim.result import Result
+    from intsim.run.result import Result
 
 Array = np.ndarray[Any, Any]
 

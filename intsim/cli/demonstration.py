@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from intsim.comparison import Comparison
     from intsim.comparison.explain import Explanation
     from intsim.model import Model
-    from intsim.result import Result
+    from intsim.run.result import Result
     from intsim.vectors import Manifest
 
 Progress = Callable[[int, int], None]

@@ -25,7 +25,7 @@ from intsim.cli.options import (
 from intsim.cli.terminal import heading, progress, say, table
 
 if TYPE_CHECKING:
-    from intsim.result import Result
+    from intsim.run.result import Result
 
 MOST_BINS = 1 << 16
 

@@ -10,7 +10,7 @@ from intsim.vectors import Recorded, write_manifest
 
 if TYPE_CHECKING:
     from intsim.model import Model
-    from intsim.result import Result
+    from intsim.run.result import Result
     from intsim.taps.tap import Tap
 
 

@@ -22,7 +22,7 @@ from intsim.cli.terminal import heading, progress, say, table
 
 if TYPE_CHECKING:
     from intsim.model import Model
-    from intsim.result import Result
+    from intsim.run.result import Result
 
 
 @click.command("run")

@@ -27,7 +27,7 @@ from intsim.comparison.peers import Peer, open_peer
 from intsim.comparison.peers.peer import all_codes, coded_tensors, taps_of_codes
 from intsim.errors import IntsimError, UnusableInput
 from intsim.lowering.lowered import Lowered
-from intsim.result import Result
+from intsim.run.result import Result
 
 if TYPE_CHECKING:
     from intsim.model import Model

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intsim.engine import Engine
 from intsim.errors import UnusableInput
 from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import make_plan
-from intsim.result import Taps
+from intsim.run.engine import Engine
+from intsim.run.result import Taps
 from intsim.taps.tap import TAPS, TapSpec, histogram, image_histograms
 from tests.networks import X, conv_parameters, evaluate, random_codes, residual, single_mac
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.batches import cut, divide
 from intsim.comparison.explain import code, elementwise, mac, movement, multiplied, pooling, requantize
 from intsim.comparison.explain.elements import Elements
 from intsim.comparison.explain.explanation import Coordinate, Explanation, Step
 from intsim.errors import UnsupportedOp, UnusableInput
-from intsim.inputs import values_of
 from intsim.lowering.lowered import Layer, Lowered
+from intsim.run.batches import cut, divide
+from intsim.run.inputs import values_of
 
 if TYPE_CHECKING:
     from intsim.model import Model

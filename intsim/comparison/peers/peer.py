@@ -10,7 +10,7 @@ import numpy as np
 from intsim.errors import UnusableInput
 from intsim.graph import Graph
 from intsim.lowering.lowered import Lowered
-from intsim.result import Result
+from intsim.run.result import Result
 
 Array = np.ndarray[Any, Any]
 

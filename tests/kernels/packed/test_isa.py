@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from intsim.engine import Engine
 from intsim.errors import UnusableInput
 from intsim.kernels.packed import isa
 from intsim.plan import make_plan
+from intsim.run.engine import Engine
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import residual
 
@@ -21,7 +21,7 @@ import hashlib
 
 import numpy as np
 
-from intsim.engine import Engine
+from intsim.run.engine import Engine
 from intsim.plan import make_plan
 from tests.networks import random_codes, residual
 

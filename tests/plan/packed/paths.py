@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from intsim.engine import Engine
 from intsim.lowering.lowered import Lowered
 from intsim.plan import Plan, make_plan
 from intsim.plan.choose import Choice
-from intsim.reference import run_reference
-from intsim.result import Result
+from intsim.run.engine import Engine
+from intsim.run.reference import run_reference
+from intsim.run.result import Result
 from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from intsim import engine
 from intsim.formats import Format
 from intsim.kernels import _jit
 from intsim.kernels.packed import conv as conv_kernel
@@ -25,6 +24,7 @@ from intsim.plan.packed import count as counting
 from intsim.plan.packed.fuse import fuse
 from intsim.plan.packed.memory import allocate
 from intsim.plan.packed.window import window
+from intsim.run import engine
 from intsim.taps import counters
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed import paths

@@ -9,8 +9,8 @@ import pytest
 
 import intsim
 from intsim import demo
-from intsim.engine import Engine
-from intsim.inputs import values_of
+from intsim.run.engine import Engine
+from intsim.run.inputs import values_of
 from tests.kernels.packed.run import needs_instructions
 from tests.models.quantize import CONFIGURATIONS, quantize
 from tests.models.small import GRAPHS, small, small_input

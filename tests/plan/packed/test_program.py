@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.engine import Engine
 from intsim.formats import Format
 from intsim.kernels.packed.crew import Crew
 from intsim.lowering.lowered import Lowered
@@ -19,6 +18,7 @@ from intsim.plan.packed.image import Padding
 from intsim.plan.packed.program import OWN, SLOTS, Program
 from intsim.plan.packed.schedule import Part, schedule
 from intsim.plan.stages import Wanted
+from intsim.run.engine import Engine
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import evaluate
 from tests.plan.packed.chains import Network, codes, form

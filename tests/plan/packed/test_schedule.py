@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.engine import Engine
 from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
 from intsim.plan import Plan, make_plan
 from intsim.plan.packed.schedule import Part, schedule
 from intsim.plan.stages import Wanted, make_stages
+from intsim.run.engine import Engine
 from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import evaluate

@@ -9,9 +9,9 @@ import pytest
 
 import intsim
 from intsim.graph import Graph
-from intsim.inputs import values_of
 from intsim.lowering import lower
 from intsim.plan import make_plan
+from intsim.run.inputs import values_of
 from intsim.target import TARGETS
 from tests.kernels.packed.run import needs_instructions
 from tests.models.quantize import CONFIGURATIONS, quantize

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from intsim.engine import Engine
 from intsim.errors import OutOfDomain, UnusableInput
 from intsim.lowering import lower
 from intsim.model import Model
 from intsim.plan import make_plan
+from intsim.run.engine import Engine
 from intsim.target import TARGETS
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import residual_graph

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.engine import Engine
 from intsim.formats import Format
 from intsim.kernels.packed.ir import room_for_pairs
 from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
 from intsim.plan.packed import conv
 from intsim.plan.packed.unsigned import values_without_sign
-from intsim.reference import run_reference
+from intsim.run.engine import Engine
+from intsim.run.reference import run_reference
 from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import conv_parameters

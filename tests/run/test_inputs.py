@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.batches import Batch, cut, divide
 from intsim.errors import IntsimError, OutOfDomain, UnusableInput
 from intsim.files import read_array
 from intsim.formats import Format
-from intsim.inputs import check_inputs, values_of
 from intsim.lowering.lowered import Lowered
+from intsim.run.batches import Batch, cut, divide
+from intsim.run.inputs import check_inputs, values_of
 from tests.networks import X, random_codes, residual, single_mac
 
 Array = np.ndarray[Any, Any]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.engine import Engine
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnsupportedOp, UnusableInput
 from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import make_plan
 from intsim.plan.buffers import releases
+from intsim.run.engine import Engine
 from tests.networks import X, conv_parameters, evaluate, random_codes, residual, single_mac
 
 Array = np.ndarray[Any, Any]

@@ -10,7 +10,7 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.lowering.lowered import Lowered
-from intsim.result import Output, Result, Taps
+from intsim.run.result import Output, Result, Taps
 from intsim.taps.observer import Observer
 
 Array = np.ndarray[Any, Any]

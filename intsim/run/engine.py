@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.batches import Batch, Progress, run_batches
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
-from intsim.inputs import check_override
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.choose import Choice, find_kernel
 from intsim.plan.plan import Plan
 from intsim.plan.stages import Stage, Wanted, make_stages
-from intsim.result import Result
+from intsim.run.batches import Batch, Progress, run_batches
+from intsim.run.inputs import check_override
+from intsim.run.result import Result
 from intsim.summation import EVENTS, PLAIN
 from intsim.taps.observer import Observer, overflow_of
 from intsim.taps.selection import Selection

@@ -10,7 +10,7 @@ import pytest
 
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
 from intsim.lowering.lowered import Layer, Lowered
-from intsim.reference import run_layer, run_reference
+from intsim.run.reference import run_layer, run_reference
 from tests.networks import X, random_codes, residual
 from tests.spec.second import FRACTION, accumulate, clipped, conv_addends
 
