@@ -1,4 +1,4 @@
-"""Importers: model files -> Graph. One dialect a file, one op family a file."""
+"""Importers: model files -> Graph. One file format a folder."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def load_graph(source: str | Path | bytes | ModelProto) -> Graph:
     Errors: UnusableInput (no such file), MalformedGraph (the file breaks ONNX's rules), UnsupportedOp (what intsim
     does not take); each one line that names the node, the op, the reason and what is supported.
     """
-    from intsim.importers.load import load
+    from intsim.importers.onnx.load import load
 
     return load(source)

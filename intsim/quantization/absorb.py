@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.float_graph import FloatGraph, rewired
 
 Array = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.absorb import output_axis
 from intsim.quantization.float_graph import FloatGraph, rewired
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from intsim.errors import MalformedGraph
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int | str | None, ...]

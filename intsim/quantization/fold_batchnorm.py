@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.absorb import absorb, can_absorb
 from intsim.quantization.float_graph import FloatGraph
 

@@ -11,7 +11,7 @@ import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 from intsim.errors import MalformedGraph
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.float_graph import FloatGraph, first_line, node_proto
 from intsim.quantization.shapes import batch_sizes, shapes_at
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.float_graph import FloatGraph, rewired
 
 

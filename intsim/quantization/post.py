@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from intsim.errors import UnsupportedOp, UnusableInput
-from intsim.importers.onnx_node import INTSIM
+from intsim.importers.onnx.onnx_node import INTSIM
 from intsim.levels import BITS, Levels, join
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from intsim.errors import UnusableInput
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.bias import Bias, quantize_bias
 from intsim.quantization.calibrate import Calibration, Measured, Progress, Shares, count_shares
 from intsim.quantization.candidates import Candidate, Trial, try_tensor

@@ -11,7 +11,7 @@ import onnx
 from onnx import version_converter
 
 from intsim.errors import UnsupportedOp, UnusableInput
-from intsim.importers.model_file import ModelFile, read_model
+from intsim.importers.onnx.model_file import ModelFile, read_model
 from intsim.quantization.float_graph import FloatGraph, Shape, first_line, rewired
 from intsim.quantization.fold_constants import fold_constants, fold_lengths
 from intsim.quantization.shapes import infer_shapes

@@ -23,7 +23,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from intsim.errors import MalformedGraph
-from intsim.importers.onnx_node import OnnxNode
+from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.bias import METADATA, Bias
 from intsim.quantization.exponents import quantize
 from intsim.quantization.float_graph import FloatGraph, build_model, first_line, free_name, node_proto, rewired, tensor

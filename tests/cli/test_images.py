@@ -13,7 +13,7 @@ from PIL import Image
 
 import intsim
 from intsim.images import METADATA
-from intsim.importers.model_file import read_model
+from intsim.importers.onnx.model_file import read_model
 from tests.cli.conftest import Cli
 
 Array = np.ndarray[Any, Any]

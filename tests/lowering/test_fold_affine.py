@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto
 
 import intsim
 from intsim.errors import UnsupportedOp
-from tests.importers.models import ModelWriter, f32
+from tests.importers.onnx.models import ModelWriter, f32
 
 Array = np.ndarray[Any, Any]
 Chain = Callable[[ModelWriter, str], str]

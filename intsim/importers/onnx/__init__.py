@@ -1,0 +1,1 @@
+"""ONNX -> Graph: one dialect a file, one op family a file."""

@@ -1,0 +1,240 @@
+"""Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Slice and Split: values move, none changes.
+
+On views of codes and on integer tensors the codes move and keep their format; constants move at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from intsim.formats import Format
+from intsim.importers.onnx.axes import normal_axes, normal_axis
+from intsim.importers.onnx.builder import Builder, Operand
+from intsim.importers.onnx.emit import Importer, emit, requantize
+from intsim.importers.onnx.folding import tidy
+from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.quantizers import sole_quantizer
+from intsim.importers.onnx.tensors import Array
+from intsim.ops import Length, Shape, output_shapes, slice_bounds
+
+
+def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any]) -> None:
+    """Add the node that moves the values of the first input; a constant is moved at once."""
+    x = builder.operand(node, 0, "data")
+    shapes = output_shapes(op, attributes, [x.shape], node.name)
+    format = moved_format(node, op, attributes, x, shapes[0])
+    if x.constant is not None:
+        for tensor, values in zip(node.outputs, moved(op, attributes, x.constant, shapes), strict=False):
+            if not np.may_share_memory(values, x.constant):
+                builder.spend(node, values.size)
+            operand = Operand(tensor, values.shape, format, x.integer, tidy(values), x.sources)
+            builder.operands[tensor] = operand
+        return
+    x = quantized_input(builder, node, builder.data(node, 0, "data"), shapes[0])
+    format = moved_format(node, op, attributes, x, shapes[0])
+    emit(builder, node, op, [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
+
+
+def quantized_input(builder: Builder, node: OnnxNode, x: Operand, shape: Shape) -> Operand:
+    """Codes for a real input of the graph that is moved before it is quantized: the order makes no difference.
+
+    So that a graph's input is quantized at once (a model that was NHWC starts with a Transpose). shape: after the move.
+    """
+    if x.format is not None or x.name not in builder.model.inputs or len(node.outputs) != 1:
+        return x
+    quantizer = sole_quantizer(builder, node.outputs[0], shape)
+    if quantizer is None or quantizer.format.per_channel:
+        return x
+    codes = replace(quantizer, name=builder.free_name(f"{node.outputs[0]}#codes"), copies=())
+    requantize(builder, node, x, codes)
+    return replace(x, name=codes.name, format=codes.format)
+
+
+def moved_format(node: OnnxNode, op: str, attributes: Mapping[str, Any], x: Operand, shape: Shape) -> Format | None:
+    """The format of the codes of x after the move: its axis moves with them.
+
+    Errors: UnsupportedOp where the channels of a per-channel format are cut, mixed or padded.
+    """
+    format = x.format
+    if format is None or format.axis is None:
+        return format
+    axis = moved_axis(op, attributes, format.axis, x.shape, shape)
+    if axis is None:
+        raise node.unsupported(
+            f"it breaks up axis {format.axis} of {x.name!r}, which is quantized per channel; supported: moves that "
+            "keep that axis whole"
+        )
+    return replace(format, axis=axis)
+
+
+def moved_axis(op: str, attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    """Where an axis is after the move; None where it does not survive whole."""
+    match op:
+        case "Transpose":
+            return list(attributes["perm"]).index(axis)
+        case "Squeeze":
+            gone = [a % len(before) for a in attributes["axes"]]
+            return None if axis in gone else axis - sum(a < axis for a in gone)
+        case "Unsqueeze":
+            new = [a % len(after) for a in attributes["axes"]]
+            return [i for i in range(len(after)) if i not in new][axis]
+        case "Flatten" | "Reshape":
+            return _reshaped_axis(axis, before, after)
+        case "Slice":
+            # Even one that keeps the length may turn the order around.
+            return None if axis in attributes["axes"] else axis
+    return axis if len(before) == len(after) and before[axis] == after[axis] else None
+
+
+def _reshaped_axis(axis: int, before: Shape, after: Shape) -> int | None:
+    """The axis of the same length with as many elements before it."""
+    ahead = _elements(before[:axis])
+    return next((i for i, n in enumerate(after) if n == before[axis] and _elements(after[:i]) == ahead), None)
+
+
+def _elements(lengths: Sequence[Length]) -> tuple[int, list[str]]:
+    """The product of the known lengths, and the names of the others."""
+    return math.prod(n for n in lengths if isinstance(n, int)), sorted(n for n in lengths if isinstance(n, str))
+
+
+def moved(op: str, attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    """The outputs of a move of a constant."""
+    match op:
+        case "Transpose":
+            return [x.transpose(attributes["perm"])]
+        case "Slice":
+            index: list[Any] = [slice(None)] * x.ndim
+            for start, end, axis, step in zip(
+                *(attributes[k] for k in ("starts", "ends", "axes", "steps")), strict=True
+            ):
+                # NumPy spells "down to and with index 0" as None.
+                below = step < 0 and end < -x.shape[axis]
+                index[axis] = slice(start, None if below else end, step)
+            return [x[tuple(index)]]
+        case "Split":
+            return np.split(x, np.cumsum(attributes["sizes"])[:-1], axis=attributes["axis"])
+    return [x.reshape([n for n in shapes[0] if isinstance(n, int)])]
+
+
+def flatten(builder: Builder, node: OnnxNode) -> None:
+    """Flatten to a matrix."""
+    x = builder.operand(node, 0, "data")
+    axis = node.integer("axis", 1)
+    move(builder, node, "Flatten", {"axis": axis + len(x.shape) if axis < 0 else axis})
+
+
+def reshape(builder: Builder, node: OnnxNode) -> None:
+    """Reshape. A shape that is computed from unknown lengths becomes numbers, with -1 for the unknown one."""
+    x, target = builder.operand(node, 0, "data"), builder.operand(node, 1, "shape")
+    values = target.reals
+    if values is None or values.dtype.kind not in "iO" or values.ndim != 1:
+        raise node.unsupported(
+            f"input 1 (shape, {node.inputs[1]!r}) must be a constant list of integers, or computed from a Shape"
+        )
+    lengths = tuple(v if isinstance(v, str) else int(v) for v in values)
+    if node.integer("allowzero", 0) and 0 in lengths:
+        raise node.unsupported("allowzero makes an empty tensor; supported: shapes without 0")
+    if any(isinstance(n, str) for n in lengths):
+        (result,) = output_shapes("Reshape", {"shape": lengths}, [x.shape], node.name)
+        lengths = _numbers(node, result, x.shape)
+    move(builder, node, "Reshape", {"shape": lengths})
+
+
+def _numbers(node: OnnxNode, result: Shape, x: Shape) -> tuple[int, ...]:
+    """The shape with -1 for the one unknown length; further ones must be copied (0) from the same place of x."""
+    unknown = [i for i, n in enumerate(result) if not isinstance(n, int)]
+    copied = [i for i in unknown if i < len(x) and result[i] is not None and result[i] == x[i]]
+    free = [i for i in unknown if i not in copied] or copied[:1]
+    if len(free) > 1:
+        raise node.unsupported(f"axes {free} of its shape are unknown; supported: one (fix the model's input shape)")
+    return tuple(n if isinstance(n, int) else -1 if i in free else 0 for i, n in enumerate(result))
+
+
+def transpose(builder: Builder, node: OnnxNode) -> None:
+    """Transpose; without perm the axes are reversed."""
+    rank = len(builder.operand(node, 0, "data").shape)
+    move(builder, node, "Transpose", {"perm": node.integers("perm") or tuple(reversed(range(rank)))})
+
+
+def squeeze(builder: Builder, node: OnnxNode) -> None:
+    """Squeeze; without axes all of length 1."""
+    x = builder.operand(node, 0, "data")
+    axes = builder.integers(node, 1, "axes")
+    if axes is None:
+        if not all(isinstance(n, int) for n in x.shape):
+            raise node.unsupported("without axes, on unknown lengths; supported: a list of axes")
+        axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    move(builder, node, "Squeeze", {"axes": normal_axes(node, axes, len(x.shape))})
+
+
+def unsqueeze(builder: Builder, node: OnnxNode) -> None:
+    """Unsqueeze."""
+    x = builder.operand(node, 0, "data")
+    axes = builder.integers(node, 1, "axes")
+    if axes is None:
+        raise node.malformed("axes are missing")
+    move(builder, node, "Unsqueeze", {"axes": normal_axes(node, axes, len(x.shape) + len(axes))})
+
+
+def slice_(builder: Builder, node: OnnxNode) -> None:
+    """Slice."""
+    x = builder.operand(node, 0, "data")
+    starts, ends = builder.integers(node, 1, "starts"), builder.integers(node, 2, "ends")
+    if starts is None or ends is None:
+        raise node.malformed("starts or ends are missing")
+    axes = builder.integers(node, 3, "axes") or tuple(range(len(starts)))
+    steps = builder.integers(node, 4, "steps") or (1,) * len(starts)
+    axes = normal_axes(node, axes, len(x.shape))
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        raise node.malformed("starts, ends, axes and steps must have the same length, and no step be 0")
+    bounds = [_bounds(starts[i], ends[i], steps[i], x.shape[axis]) for i, axis in enumerate(axes)]
+    attributes = {
+        "starts": tuple(start for start, _ in bounds),
+        "ends": tuple(end for _, end in bounds),
+        "axes": axes,
+        "steps": steps,
+    }
+    move(builder, node, "Slice", attributes)
+
+
+def _bounds(start: int, end: int, step: int, length: Length) -> tuple[int, int]:
+    """start and end of a slice within the axis, where its length is known: what clamps them is then no question."""
+    if not isinstance(length, int):
+        return start, end
+    start, end, _ = slice_bounds(start, end, step, length)
+    # Down to and with index 0 has no other spelling than an end before the axis.
+    return start, end if end >= 0 else -length - 1
+
+
+def split(builder: Builder, node: OnnxNode) -> None:
+    """Split; without sizes into equal parts, the last one smaller where it does not divide (opset 18)."""
+    x = builder.operand(node, 0, "data")
+    axis = normal_axis(node, node.integer("axis", 0), len(x.shape))
+    if not all(node.outputs):
+        raise node.unsupported("one of its outputs has no name; supported: all outputs named")
+    sizes = builder.integers(node, 1, "split")
+    if sizes is None:
+        length, parts = x.shape[axis], len(node.outputs)
+        if not isinstance(length, int):
+            raise node.unsupported(f"of axis {axis}, whose length is unknown; supported: a list of sizes")
+        part = -(-length // parts)
+        sizes = (*(part for _ in range(parts - 1)), length - part * (parts - 1))
+    if len(sizes) != len(node.outputs):
+        raise node.malformed(f"{len(sizes)} sizes for {len(node.outputs)} outputs")
+    move(builder, node, "Split", {"axis": axis, "sizes": sizes})
+
+
+OPS: Mapping[tuple[str, str], Importer] = {
+    ("", "Flatten"): flatten,
+    ("", "Reshape"): reshape,
+    ("", "Transpose"): transpose,
+    ("", "Squeeze"): squeeze,
+    ("", "Unsqueeze"): unsqueeze,
+    ("", "Slice"): slice_,
+    ("", "Split"): split,
+}
