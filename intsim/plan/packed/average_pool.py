@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import average_pool as kernel
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.ops import average_pool as kernel
 from intsim.kernels.packed.requantizers import format_limits, requantize_float32
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.kernels.packed.windows import taps_inside

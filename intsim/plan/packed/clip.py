@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from intsim.kernels.packed import clip as kernel
+from intsim.kernels.packed.ops import clip as kernel
 from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import conv as kernel
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import STEP, VECTORS, divided, room_for_pairs
+from intsim.kernels.packed.ops import conv as kernel
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT

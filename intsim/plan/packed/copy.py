@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import copy as kernel
+from intsim.kernels.packed.ops import copy as kernel
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.kernels.resize_nearest import resize_nearest
 from intsim.lowering.lowered import Layer

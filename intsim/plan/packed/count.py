@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from intsim.formats import Format
-from intsim.kernels.packed import count as kernel
 from intsim.kernels.packed.ir import NUMBERS as ISAS
+from intsim.kernels.packed.ops import count as kernel
 from intsim.kernels.packed.rows import IN
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import External, PackedOp, Place, Row

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import depthwise as kernel
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.ops import depthwise as kernel
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT

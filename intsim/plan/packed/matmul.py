@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import matmul as kernel
 from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.ops import matmul as kernel
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.plan.packed.conv import tile_pixels

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from intsim.kernels.packed import max_pool as kernel
 from intsim.kernels.packed.ir import NUMBERS as ISAS
+from intsim.kernels.packed.ops import max_pool as kernel
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image

@@ -11,11 +11,11 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.kernels.fma import fma
-from intsim.kernels.packed import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.epilogues import NUMBERS as EPILOGUES
 from intsim.kernels.packed.epilogues import WORDS
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ir import VECTORS as LANES
+from intsim.kernels.packed.ops import add, add_float32, mul, mul_float32, pairs
 from intsim.kernels.packed.requantizers import Requantized, format_limits
 from intsim.kernels.packed.requantizers import requantize as shifted
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import table as kernel
+from intsim.kernels.packed.ops import table as kernel
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.fuse import Group

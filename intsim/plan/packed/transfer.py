@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from intsim.kernels.packed import quantize, transfer, transfer_rows
+from intsim.kernels.packed.ops import quantize, transfer, transfer_rows
 from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.kernels.saturate import limits
 from intsim.lowering.lowered import Layer

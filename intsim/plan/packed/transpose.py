@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed import transpose
+from intsim.kernels.packed.ops import transpose
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes

@@ -16,8 +16,9 @@ import pytest
 
 from intsim import spec
 from intsim.formats import ROUNDINGS
-from intsim.kernels.packed import conv, requantizers_int64, rows
+from intsim.kernels.packed import requantizers_int64, rows
 from intsim.kernels.packed.ir import NUMBERS, VECTORS
+from intsim.kernels.packed.ops import conv
 from intsim.kernels.packed.requantizers import REQUANTIZERS, Requantized, format_limits
 from intsim.kernels.packed.requantizers_int64 import words
 from tests.kernels.packed.run import ISAS, buffer, call, needs_instructions

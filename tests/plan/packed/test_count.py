@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intsim.formats import Format
-from intsim.kernels.packed import count as kernel
+from intsim.kernels.packed.ops import count as kernel
 from intsim.plan import make_plan
 from intsim.plan.packed.count import Count
 from intsim.plan.stages import Wanted, make_stages

@@ -10,7 +10,7 @@ import pytest
 
 from intsim.formats import Format
 from intsim.kernels import _jit
-from intsim.kernels.packed import matmul as matmul_kernel
+from intsim.kernels.packed.ops import matmul as matmul_kernel
 from intsim.plan import make_plan
 from intsim.plan.packed import conv, matmul, program
 from intsim.plan.packed.layout import values_in_rows

@@ -14,10 +14,10 @@ import pytest
 
 from intsim.formats import Format
 from intsim.kernels import _jit
-from intsim.kernels.packed import conv as conv_kernel
-from intsim.kernels.packed import copy as copy_kernel
-from intsim.kernels.packed import count as count_kernel
 from intsim.kernels.packed import requantizers
+from intsim.kernels.packed.ops import conv as conv_kernel
+from intsim.kernels.packed.ops import copy as copy_kernel
+from intsim.kernels.packed.ops import count as count_kernel
 from intsim.plan import make_plan
 from intsim.plan.packed import conv, copy, op, pairs, program, schedule
 from intsim.plan.packed import count as counting

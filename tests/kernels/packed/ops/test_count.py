@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from intsim.kernels.packed import count, rows
+from intsim.kernels.packed import rows
 from intsim.kernels.packed.ir import NUMBERS
+from intsim.kernels.packed.ops import count
 from tests.kernels.packed.run import ISAS, Bytes, buffer, call, guarded, needs_instructions
 
 pytestmark = needs_instructions

@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import depthwise, epilogues
-from intsim.kernels.packed.depthwise import (
+from intsim.kernels.packed import epilogues
+from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.ops import depthwise
+from intsim.kernels.packed.ops.depthwise import (
     BLOCKS,
     HEIGHT,
     LINE,
@@ -27,7 +29,6 @@ from intsim.kernels.packed.depthwise import (
     WEIGHTS,
     WIDTH,
 )
-from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, COUNTS, HIGH, IN, LOW, OFFSET
 from tests.kernels.packed.run import Buffer, aligned, bits, each_isa, run
 

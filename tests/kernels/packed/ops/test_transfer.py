@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.kernels.packed import rows, transfer
+from intsim.kernels.packed import rows
+from intsim.kernels.packed.ops import transfer
 from tests.kernels.packed.run import buffer, call, guarded, needs_instructions
 
 pytestmark = needs_instructions

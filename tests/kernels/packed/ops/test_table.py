@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import table
+from intsim.kernels.packed.ops import table
+from intsim.kernels.packed.ops.table import BYTES, CHANNELS, LINE, OUT_LINE, TABLE
 from intsim.kernels.packed.rows import IN
-from intsim.kernels.packed.table import BYTES, CHANNELS, LINE, OUT_LINE, TABLE
 from tests.kernels.packed.run import Buffer, each_isa, run
 
 RNG = np.random.default_rng(9)

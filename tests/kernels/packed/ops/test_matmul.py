@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import matmul
 from intsim.kernels.packed.epilogues import NUMBERS
-from intsim.kernels.packed.matmul import BLOCK
+from intsim.kernels.packed.ops import matmul
+from intsim.kernels.packed.ops.matmul import BLOCK
 from intsim.kernels.packed.rows import IN, IN2, OUT, TOTAL
 from tests.kernels.packed.run import Buffer, aligned, buffer, call, guarded, needs_instructions, run
 

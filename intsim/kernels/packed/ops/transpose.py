@@ -14,8 +14,8 @@ from numba.extending import intrinsic
 
 from intsim.kernels._jit import op
 from intsim.kernels.packed.ir import I8, I64, Builder, Value, const, load, smin, store, vector
+from intsim.kernels.packed.ops.transfer import BLOCK, transposed
 from intsim.kernels.packed.rows import FREE, IN, OUT
-from intsim.kernels.packed.transfer import BLOCK, transposed
 
 V_OFFSETS, C_OFFSETS, LENGTH, CHANNELS, OUT_V, OUT_U = range(FREE, FREE + 6)
 """int64 offsets in the input; the numbers of u and c; bytes from one v and one u of the output to the next."""

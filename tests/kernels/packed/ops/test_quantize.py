@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import quantize, rows
+from intsim.kernels.packed import rows
+from intsim.kernels.packed.ops import quantize
 from tests.kernels.packed.run import bits as float_bits
 from tests.kernels.packed.run import buffer, call, guarded, needs_instructions
 

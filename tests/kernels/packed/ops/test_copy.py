@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import copy
-from intsim.kernels.packed.copy import BYTES, COLUMN_OFFSETS, OUT_LINE, OUT_PIXEL, ROW_OFFSETS, WIDTH
+from intsim.kernels.packed.ops import copy
+from intsim.kernels.packed.ops.copy import BYTES, COLUMN_OFFSETS, OUT_LINE, OUT_PIXEL, ROW_OFFSETS, WIDTH
 from intsim.kernels.packed.rows import IN, OUT
 from tests.kernels.packed.run import Buffer, each_isa, make_row, run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from intsim.kernels.packed import pairs
-from intsim.kernels.packed.pairs import NUMBERS
+from intsim.kernels.packed.ops import pairs
+from intsim.kernels.packed.ops.pairs import NUMBERS
 
 ADD, SUB = NUMBERS["add"], NUMBERS["sub"]
 

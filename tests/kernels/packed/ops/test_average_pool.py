@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import average_pool, epilogues
-from intsim.kernels.packed.average_pool import (
+from intsim.kernels.packed import epilogues
+from intsim.kernels.packed.ir import VECTORS
+from intsim.kernels.packed.ops import average_pool
+from intsim.kernels.packed.ops.average_pool import (
     BLOCKS,
     CHANNELS,
     CLASSES,
@@ -30,7 +32,6 @@ from intsim.kernels.packed.average_pool import (
     WIDTH,
     WORDS,
 )
-from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, COUNTS, HIGH, IN, LOW, OFFSET
 from intsim.kernels.packed.windows import taps_inside
 from intsim.kernels.rounding import RULES, divide

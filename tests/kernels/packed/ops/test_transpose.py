@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import transpose
+from intsim.kernels.packed.ops import transpose
 from intsim.kernels.packed.rows import IN
 from tests.kernels.packed.run import Buffer, needs_instructions, run
 

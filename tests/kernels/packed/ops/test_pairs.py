@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import add, add_float32, epilogues, mul, mul_float32, pairs
-from intsim.kernels.packed.pairs import (
+from intsim.kernels.packed import epilogues
+from intsim.kernels.packed.ops import add, add_float32, mul, mul_float32, pairs
+from intsim.kernels.packed.ops.pairs import (
     FACTOR_A,
     FACTOR_B,
     LINE,

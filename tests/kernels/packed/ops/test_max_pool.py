@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import max_pool
-from intsim.kernels.packed.max_pool import COLUMN_TAPS, KERNEL_H, KERNEL_W, OUT_LINE, PIXEL, ROW_TAPS, WIDTH
+from intsim.kernels.packed.ops import max_pool
+from intsim.kernels.packed.ops.max_pool import COLUMN_TAPS, KERNEL_H, KERNEL_W, OUT_LINE, PIXEL, ROW_TAPS, WIDTH
 from intsim.kernels.packed.rows import IN
 from tests.kernels.packed.run import Buffer, each_isa, run
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from intsim import spec
-from intsim.kernels.packed import quantize, rows, transfer, transfer_rows
+from intsim.kernels.packed import rows
+from intsim.kernels.packed.ops import quantize, transfer, transfer_rows
 from tests.kernels.packed.run import bits, buffer, call, guarded, needs_instructions
 
 pytestmark = needs_instructions

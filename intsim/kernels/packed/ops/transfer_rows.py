@@ -18,9 +18,9 @@ from numba import carray, types
 
 from intsim.kernels._jit import op
 from intsim.kernels.packed.memory import as_row, at, fetch_add
-from intsim.kernels.packed.quantize import MOST, REFUSED, SCALE, code, is_refused, nearest, quotient
+from intsim.kernels.packed.ops.quantize import MOST, REFUSED, SCALE, code, is_refused, nearest, quotient
+from intsim.kernels.packed.ops.transfer import CHANNELS, ELEMENTS, packed_place
 from intsim.kernels.packed.rows import COLUMNS, COUNTS, HIGH, IN, LOW, OFFSET, OUT
-from intsim.kernels.packed.transfer import CHANNELS, ELEMENTS, packed_place
 
 
 @functools.cache
