@@ -10,25 +10,25 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
-from intsim.plan.packed.alias import OPS as ALIASES
-from intsim.plan.packed.alias import accept_alias
-from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
-from intsim.plan.packed.average_pool import accept_average_pool
-from intsim.plan.packed.clip import accept_clip
-from intsim.plan.packed.conv import accept_mac
-from intsim.plan.packed.copy import accept_concat, accept_resize
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, WORD, Image, image_of
-from intsim.plan.packed.matmul import accept_matmul
-from intsim.plan.packed.max_pool import accept_max_pool
 from intsim.plan.packed.op import PackedOp
-from intsim.plan.packed.pad import accept_pad
-from intsim.plan.packed.pairs import OPS as PAIRS
-from intsim.plan.packed.pairs import accept_pair
-from intsim.plan.packed.slice import accept_slice
-from intsim.plan.packed.table import accept_table
-from intsim.plan.packed.transfer import accept_quantize
-from intsim.plan.packed.transpose import accept_transpose
+from intsim.plan.packed.ops.alias import OPS as ALIASES
+from intsim.plan.packed.ops.alias import accept_alias
+from intsim.plan.packed.ops.average_pool import OPS as AVERAGE_POOLS
+from intsim.plan.packed.ops.average_pool import accept_average_pool
+from intsim.plan.packed.ops.clip import accept_clip
+from intsim.plan.packed.ops.conv import accept_mac
+from intsim.plan.packed.ops.copy import accept_concat, accept_resize
+from intsim.plan.packed.ops.matmul import accept_matmul
+from intsim.plan.packed.ops.max_pool import accept_max_pool
+from intsim.plan.packed.ops.pad import accept_pad
+from intsim.plan.packed.ops.pairs import OPS as PAIRS
+from intsim.plan.packed.ops.pairs import accept_pair
+from intsim.plan.packed.ops.slice import accept_slice
+from intsim.plan.packed.ops.table import accept_table
+from intsim.plan.packed.ops.transfer import accept_quantize
+from intsim.plan.packed.ops.transpose import accept_transpose
 from intsim.plan.packed.unsigned import HANDING_ON
 from intsim.ranges import Bounds
 

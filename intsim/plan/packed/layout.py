@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from intsim.lowering.lowered import CONVS, MAC_LAYERS, Layer, Lowered
 from intsim.plan.packed.accept import shape_of
-from intsim.plan.packed.pairs import OPS as PAIRS
+from intsim.plan.packed.ops.pairs import OPS as PAIRS
 
 PRODUCTS = frozenset(MAC_LAYERS) - frozenset(CONVS)
 

@@ -13,13 +13,13 @@ from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.packed.accept import accept, input_image
-from intsim.plan.packed.count import Count, tally
 from intsim.plan.packed.fuse import Group, consumers, fuse
 from intsim.plan.packed.image import BYTE, Image
 from intsim.plan.packed.layout import values_in_rows
 from intsim.plan.packed.op import PackedOp
+from intsim.plan.packed.ops.count import Count, tally
+from intsim.plan.packed.ops.transfer import REFUSED, Enter, Leave, PackedQuantize
 from intsim.plan.packed.program import Program, Share
-from intsim.plan.packed.transfer import REFUSED, Enter, Leave, PackedQuantize
 from intsim.plan.packed.unsigned import values_without_sign
 from intsim.plan.stages import Wanted
 from intsim.ranges import Bounds

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from intsim.lowering.lowered import Lowered
-from intsim.plan.packed.alias import OPS as ALIASES
-from intsim.plan.packed.average_pool import OPS as AVERAGE_POOLS
+from intsim.plan.packed.ops.alias import OPS as ALIASES
+from intsim.plan.packed.ops.average_pool import OPS as AVERAGE_POOLS
 
 HANDING_ON = frozenset({"max_pool", *ALIASES})
 """Layers whose result has no codes but those of their operand, stored alike."""

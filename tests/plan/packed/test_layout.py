@@ -5,7 +5,7 @@ from __future__ import annotations
 from intsim.formats import Format
 from intsim.plan.packed.layout import values_in_rows
 from tests.plan.packed.chains import Network, form
-from tests.plan.packed.test_matmul import constant_product, product
+from tests.plan.packed.ops.test_matmul import constant_product, product
 
 U8 = Format(8, signed=False, scale=(0.125,), zero_point=(113,))
 POOL = {"kernel": (2, 2), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}

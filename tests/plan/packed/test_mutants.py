@@ -19,10 +19,11 @@ from intsim.kernels.packed.ops import conv as conv_kernel
 from intsim.kernels.packed.ops import copy as copy_kernel
 from intsim.kernels.packed.ops import count as count_kernel
 from intsim.plan import make_plan
-from intsim.plan.packed import conv, copy, op, pairs, program, schedule
-from intsim.plan.packed import count as counting
+from intsim.plan.packed import op, program, schedule
 from intsim.plan.packed.fuse import fuse
 from intsim.plan.packed.memory import allocate
+from intsim.plan.packed.ops import conv, copy, pairs
+from intsim.plan.packed.ops import count as counting
 from intsim.plan.packed.window import window
 from intsim.run import engine
 from intsim.taps import counters

@@ -54,6 +54,6 @@ def test_weights_are_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(array: Any) -> Any:
         raise AssertionError("packed again")
 
-    monkeypatch.setattr("intsim.plan.packed.conv.aligned_copy", refuse)
-    monkeypatch.setattr("intsim.plan.packed.depthwise.aligned_copy", refuse)
+    monkeypatch.setattr("intsim.plan.packed.ops.conv.aligned_copy", refuse)
+    monkeypatch.setattr("intsim.plan.packed.ops.depthwise.aligned_copy", refuse)
     assert engine.run(inputs, ["histogram", "extremes", "saturation"]).images == 2

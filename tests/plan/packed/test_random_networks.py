@@ -12,8 +12,8 @@ from intsim.formats import Format
 from intsim.plan import make_plan
 from tests.kernels.packed.run import needs_instructions
 from tests.plan.packed.chains import Network, form
+from tests.plan.packed.ops.test_matmul import constant_product, product
 from tests.plan.packed.paths import agree
-from tests.plan.packed.test_matmul import constant_product, product
 
 pytestmark = needs_instructions
 

@@ -11,7 +11,7 @@ from intsim.formats import Format
 from intsim.kernels.packed.ir import room_for_pairs
 from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
-from intsim.plan.packed import conv
+from intsim.plan.packed.ops import conv
 from intsim.plan.packed.unsigned import values_without_sign
 from intsim.run.engine import Engine
 from intsim.run.reference import run_reference

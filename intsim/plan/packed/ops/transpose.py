@@ -11,9 +11,9 @@ from intsim.kernels.packed.ops import transpose
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes
-from intsim.plan.packed.copy import copied
 from intsim.plan.packed.image import BYTE, Image
 from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.ops.copy import copied
 
 Array = np.ndarray[Any, Any]
 

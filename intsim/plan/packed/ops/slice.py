@@ -11,9 +11,9 @@ import numpy as np
 from intsim.kernels import slice as slices
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes
-from intsim.plan.packed.copy import copied
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.ops.copy import copied
 
 Array = np.ndarray[Any, Any]
 

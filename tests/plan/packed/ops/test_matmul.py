@@ -12,8 +12,9 @@ from intsim.formats import Format
 from intsim.kernels import _jit
 from intsim.kernels.packed.ops import matmul as matmul_kernel
 from intsim.plan import make_plan
-from intsim.plan.packed import conv, matmul, program
+from intsim.plan.packed import program
 from intsim.plan.packed.layout import values_in_rows
+from intsim.plan.packed.ops import conv, matmul
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed import paths
 from tests.plan.packed.chains import Network, form

@@ -8,7 +8,7 @@ import pytest
 from intsim.formats import Format
 from intsim.kernels.packed.ops import count as kernel
 from intsim.plan import make_plan
-from intsim.plan.packed.count import Count
+from intsim.plan.packed.ops.count import Count
 from intsim.plan.stages import Wanted, make_stages
 from intsim.taps import counters
 from tests.kernels.packed.run import ISAS, needs_instructions

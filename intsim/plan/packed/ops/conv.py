@@ -15,10 +15,10 @@ from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
-from intsim.plan.packed.depthwise import IN_PAIRS, LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned, aligned_copy
+from intsim.plan.packed.ops.depthwise import IN_PAIRS, LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, window
 from intsim.ranges import Bounds
 from intsim.summation import PLAIN

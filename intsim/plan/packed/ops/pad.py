@@ -12,9 +12,9 @@ from intsim.kernels import pad as pads
 from intsim.kernels.packed.rows import IN
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, memory_axes
-from intsim.plan.packed.copy import copied
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.ops.copy import copied
 
 Array = np.ndarray[Any, Any]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
-from intsim.plan.packed.conv import PackedConv
+from intsim.plan.packed.ops.conv import PackedConv
 from intsim.plan.packed.schedule import choose_ops
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import conv_parameters

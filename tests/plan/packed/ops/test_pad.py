@@ -10,12 +10,12 @@ import pytest
 
 from intsim.formats import Format
 from intsim.plan import make_plan
-from intsim.plan.packed import pad
+from intsim.plan.packed.ops import pad
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed import paths
 from tests.plan.packed.chains import Network
+from tests.plan.packed.ops.test_matmul import constant_product
 from tests.plan.packed.paths import agree, agree_all_packed
-from tests.plan.packed.test_matmul import constant_product
 from tests.plan.packed.test_mutants import caught
 
 pytestmark = needs_instructions

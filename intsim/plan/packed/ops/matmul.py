@@ -11,10 +11,10 @@ from intsim.kernels.packed.ir import VECTORS
 from intsim.kernels.packed.ops import matmul as kernel
 from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
-from intsim.plan.packed.conv import tile_pixels
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WIDTH, Image, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.ops.conv import tile_pixels
 from intsim.plan.packed.window import WRONG_SHAPE
 from intsim.ranges import Bounds
 from intsim.summation import PLAIN

@@ -11,12 +11,12 @@ import pytest
 
 from intsim.formats import Format
 from intsim.plan import make_plan
-from intsim.plan.packed import transpose
+from intsim.plan.packed.ops import transpose
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed import paths
 from tests.plan.packed.chains import Network, form
+from tests.plan.packed.ops.test_matmul import constant_product, product
 from tests.plan.packed.paths import agree, agree_all_packed
-from tests.plan.packed.test_matmul import constant_product, product
 from tests.plan.packed.test_mutants import caught
 
 pytestmark = needs_instructions
