@@ -16,7 +16,7 @@ from intsim.graph import Graph, Node, Value
 from intsim.lowering import lower
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import Choice, Plan, make_plan
-from intsim.ranges import Bounds
+from intsim.ranges.bounds import Bounds
 from intsim.run.batches import Batch, Progress, run_batches
 from intsim.run.engine import Engine
 from intsim.run.inputs import check_inputs, check_override, values_of

@@ -48,7 +48,7 @@ from intsim.benchmark import (
     pinned,
 )
 from intsim.comparison.ort_session import deployed_session, run_session
-from intsim.comparison.torch_twin import TorchTwin
+from intsim.fakequant.twin import TorchTwin
 from tests.models.networks import BENCHMARKED
 from tools.bench_check import check_onnxruntime, check_spec
 from tools.bench_networks import BEST, DIFFQUANT, OTHERS, WHOLE_MAP, model_file, resized

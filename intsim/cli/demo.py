@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intsim.cli.demonstration import Accuracy, Demonstration, Golden, Planted, Speed
 from intsim.cli.explain import show_explanation
 from intsim.cli.options import json_option, print_json, threads_option
 from intsim.cli.terminal import heading, note, progress, say, table
+from intsim.demo.demonstration import Accuracy, Demonstration, Golden, Planted, Speed
 from intsim.errors import IntsimError
 from intsim.lowering.lowered import MAC_LAYERS
 

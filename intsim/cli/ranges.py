@@ -110,7 +110,8 @@ def observe(model: Model, inputs: Mapping[str, Array], threads: int | None) -> d
 
 def _row(model: Model, layer_name: str, observed: Mapping[str, tuple[int, int, int]]) -> dict[str, Any]:
     from intsim.lowering.accumulator import bias_cost
-    from intsim.ranges import signed_bits, worst_case_bits
+    from intsim.ranges.bounds import signed_bits
+    from intsim.ranges.prove import worst_case_bits
 
     layer = next(layer for layer in model.lowered.layers if layer.name == layer_name)
     tensor = next(name for name, accumulator in model.lowered.accumulators.items() if accumulator == layer.outputs[0])

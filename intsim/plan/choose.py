@@ -12,7 +12,7 @@ import numpy as np
 from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.islands import evaluate
 from intsim.lowering.lowered import Layer
-from intsim.ranges import Bounds
+from intsim.ranges.bounds import Bounds
 from intsim.summation import PLAIN
 
 Array = np.ndarray[Any, Any]

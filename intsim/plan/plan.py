@@ -10,7 +10,8 @@ import numpy as np
 
 from intsim.lowering.lowered import Lowered
 from intsim.plan.choose import Choice, choose
-from intsim.ranges import Bounds, prove
+from intsim.ranges.bounds import Bounds
+from intsim.ranges.prove import prove
 
 Array = np.ndarray[Any, Any]
 

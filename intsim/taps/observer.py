@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from intsim.lowering.lowered import CONVS, Layer, Lowered
-from intsim.ranges import MAC_OPS, constant_operand
+from intsim.lowering.lowered import CONVS, MAC_LAYERS, Layer, Lowered
+from intsim.ranges.terms import constant_operand
 from intsim.summation import ALL_EVENTS
 from intsim.taps.counters import CLIPPED, Counters, Counts
 from intsim.taps.selection import Selection
@@ -75,7 +75,7 @@ class Observer:
                 collector.add_accumulator(result, format)
             if "overflow" in collector.specs:
                 collector.add_overflow(overflow_of(self._lowered, layer, results, values), len(result))
-        if layer.op in MAC_OPS and len(results) > 1 and results[1] is not None:
+        if layer.op in MAC_LAYERS and len(results) > 1 and results[1] is not None:
             count = int(np.count_nonzero(results[1]))
             if count:
                 tensor = self._tensor_of.get(name, name)

@@ -9,8 +9,7 @@ from functools import cached_property
 
 from intsim.errors import UnusableInput
 from intsim.formats import Format
-from intsim.lowering.lowered import Layer, Lowered
-from intsim.ranges import MAC_OPS
+from intsim.lowering.lowered import MAC_LAYERS, Layer, Lowered
 from intsim.taps.tap import TapSpec
 
 
@@ -79,7 +78,7 @@ class Selection:
 def clipping_layers(lowered: Lowered, name: str) -> list[Layer]:
     """The layers that round and clip on the way to a tensor: the one that makes it, or those behind steps inside it."""
     layer = lowered.producer(name)
-    if layer is None or layer.op in MAC_OPS:
+    if layer is None or layer.op in MAC_LAYERS:
         return []
     if "bits" in layer.parameters:
         return [layer]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intsim import demo
-from intsim.cli import demonstration
+from intsim.demo import demonstration
 from intsim.demo.digests import BLOCK
 from tests.cli.conftest import Cli, cli
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.comparison.exported_program import load_program
-from intsim.comparison.fake_quantized import matched, run_and_collect
 from intsim.comparison.peers.peer import as_reals
-from intsim.comparison.torch_twin import TorchTwin, import_torch
 from intsim.errors import UnusableInput
+from intsim.fakequant.exported_program import load_program
+from intsim.fakequant.fake_quantized import matched, run_and_collect
+from intsim.fakequant.twin import TorchTwin, import_torch
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -38,7 +38,7 @@ class TwinPeer:
 class ProgramPeer:
     """An exported PyTorch program: what it fake-quantizes on its way, and its outputs as codes of our output formats.
 
-    Outputs are matched by position, the tensors before them as intsim.comparison.fake_quantized says.
+    Outputs are matched by position, the tensors before them as intsim.fakequant.fake_quantized says.
     """
 
     floating = True

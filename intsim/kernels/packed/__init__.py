@@ -6,8 +6,8 @@ convolutions that read it. What lies in padded channels is unspecified.
 
 - `isa.py`: which instruction sets there are; `ir.py`: vectors and instructions as LLVM emitters.
 - `rows.py`: the columns of the op table, of which each op has one row; `program.py`: the interpreter that runs it.
-- `ops/<op>.py`: `make(literal integers)`, the cfunc `(row, start, stop) -> 0` of units of work [start, stop). Any partition
-  of the units gives the same bits, on threads at the same time.
+- `ops/<op>.py`: `make(literal integers)`, the cfunc `(row, start, stop) -> 0` of units of work [start, stop). Any
+  partition of the units gives the same bits, on threads at the same time.
 - `requantizers.py`: a spec requantizer's parameters as an epilogue's numbers, or why there is none.
 - `epilogues.py`: from accumulators in registers to stored bytes, and counts of what was clipped.
 

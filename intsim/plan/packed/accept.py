@@ -30,7 +30,7 @@ from intsim.plan.packed.ops.table import accept_table
 from intsim.plan.packed.ops.transfer import accept_quantize
 from intsim.plan.packed.ops.transpose import accept_transpose
 from intsim.plan.packed.unsigned import HANDING_ON
-from intsim.ranges import Bounds
+from intsim.ranges.bounds import Bounds
 
 Array = np.ndarray[Any, Any]
 

@@ -22,7 +22,7 @@ from intsim.plan.packed.ops.transfer import REFUSED, Enter, Leave, PackedQuantiz
 from intsim.plan.packed.program import Program, Share
 from intsim.plan.packed.unsigned import values_without_sign
 from intsim.plan.stages import Wanted
-from intsim.ranges import Bounds
+from intsim.ranges.bounds import Bounds
 from intsim.taps.counters import Counters, Tally
 
 Array = np.ndarray[Any, Any]

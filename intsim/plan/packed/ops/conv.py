@@ -20,7 +20,7 @@ from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned, aligned_copy
 from intsim.plan.packed.ops.depthwise import IN_PAIRS, LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, window
-from intsim.ranges import Bounds
+from intsim.ranges.bounds import Bounds
 from intsim.summation import PLAIN
 
 Array = np.ndarray[Any, Any]

@@ -16,7 +16,7 @@ from intsim.plan.packed.image import BYTE, WIDTH, Image, padded
 from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
 from intsim.plan.packed.ops.conv import tile_pixels
 from intsim.plan.packed.window import WRONG_SHAPE
-from intsim.ranges import Bounds
+from intsim.ranges.bounds import Bounds
 from intsim.summation import PLAIN
 
 Array = np.ndarray[Any, Any]

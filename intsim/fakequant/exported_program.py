@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from intsim.comparison.torch_twin import import_torch
 from intsim.errors import UnusableInput
+from intsim.fakequant.twin import import_torch
 
 
 def load_program(path: Path) -> Any:

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intsim import ranges, spec
+from intsim import spec
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.lowering import lower
-from intsim.ranges import bounds_of, prove, signed_bits, valid_taps, worst_case
+from intsim.ranges import prove as ranges
+from intsim.ranges.bounds import signed_bits
+from intsim.ranges.prove import bounds_of, prove, worst_case
+from intsim.ranges.terms import valid_taps
 from intsim.summation import Summation
 from intsim.taps.trace import addends, first_misfit
 from intsim.target import TARGETS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import intsim
-from intsim.comparison.fake_quantized import matched, run_and_collect
+from intsim.fakequant.fake_quantized import matched, run_and_collect
 
 pytest.importorskip("torch")
 

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 import intsim
-from intsim.comparison.torch_twin import TorchTwin, codes_of, fake_quantize
 from intsim.errors import MissingDependency, UnsupportedOp
+from intsim.fakequant.twin import TorchTwin, codes_of, fake_quantize
 from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
 from intsim.quantization import quantize_model

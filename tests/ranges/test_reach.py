@@ -15,7 +15,8 @@ from intsim import spec
 from intsim.formats import ROUNDINGS, Format
 from intsim.lowering.lowered import Layer
 from intsim.plan.choose import choose
-from intsim.ranges import Bounds, bounds_of, signed_bits
+from intsim.ranges.bounds import Bounds, signed_bits
+from intsim.ranges.prove import bounds_of
 from intsim.summation import CLAMPS, EVENTS, Summation
 from intsim.taps.trace import first_misfit, walk
 from tests.networks import conv_parameters, random_codes, single_mac

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from intsim.comparison.exported_program import load_program
 from intsim.errors import UnusableInput
+from intsim.fakequant.exported_program import load_program
 
 torch = pytest.importorskip("torch")
 
