@@ -35,7 +35,7 @@ def agreement(scores: Array, others: Array) -> float:
     return float(np.mean(_pairs(scores, others)))
 
 
-def classification_difference(scores: Array, others: Array) -> float:
+def compression_difference(scores: Array, others: Array) -> float:
     """DiffQuant's CD: the share of inputs whose class differs, [N, classes] each. Errors: UnusableInput."""
     return float(np.mean(~_pairs(scores, others)))
 

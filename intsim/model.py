@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsim.errors import AccumulatorOverflow, UnusableInput
+from intsim.errors import UnusableInput
 from intsim.graph import Graph, Node, Value
 from intsim.lowering import lower
-from intsim.lowering.lowered import Layer, Lowered
+from intsim.lowering.lowered import Lowered
 from intsim.plan import Choice, Plan, make_plan
 from intsim.ranges.bounds import Bounds
-from intsim.run.batches import Batch, Progress, run_batches
+from intsim.run.batches import Progress
 from intsim.run.engine import Engine
-from intsim.run.inputs import check_inputs, check_override, values_of
-from intsim.run.reference import run_layer, run_reference
+from intsim.run.inputs import Inputs, check_inputs, signature_of, values_of
+from intsim.run.reference import SpecEngine, run_reference
 from intsim.run.result import Result
 from intsim.settings import with_formats
-from intsim.taps.observer import Observer
-from intsim.taps.selection import Selection
 from intsim.taps.tap import TapSpec
 from intsim.target import TARGETS, Target, find_target
 
@@ -35,9 +32,6 @@ Array = np.ndarray[Any, Any]
 
 ENGINES = ("kernels", "spec")
 """What computes: the compiled kernels, or the definition itself on unbounded integers (slow)."""
-
-SPEC_IMAGES = 4
-"""Images that the spec runs at a time; its integers are eight bytes wide."""
 
 TARGET_METADATA = "intsim.target"
 """The metadata entry of a model file that names its target."""
@@ -137,12 +131,16 @@ class Model:
         lengths = [shape[0] for shape in shapes if shape]
         return lengths[0] if lengths and None not in lengths else None
 
-    def named_inputs(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+    def named_inputs(self, x: Array | Mapping[str, Array]) -> Inputs:
         """x by input name: float32 reals, or codes in their format's dtype. Errors: see `run`.
 
-        Reals for an input that takes codes are quantized by the target's rule for reals that enter.
+        Reals for an input that takes codes are quantized by the target's rule for reals that enter. What comes back,
+        and parts of it, are not checked again by `run` of this Model or of one whose inputs have the same formats.
         """
-        return {name: self._quantized(name, array) for name, array in check_inputs(self.lowered, x).items()}
+        if isinstance(x, Inputs) and x.fit(self.lowered):
+            return x
+        arrays = {name: self._quantized(name, array) for name, array in check_inputs(self.lowered, x).items()}
+        return Inputs(arrays, signature_of(self.lowered))
 
     def _quantized(self, name: str, array: Array) -> Array:
         value = self.graph.values[name]
@@ -178,7 +176,7 @@ class Model:
         inputs = values_of(self.lowered, self.named_inputs(x))
         specs = [TapSpec.parse(tap) for tap in ([taps] if isinstance(taps, str | TapSpec) else taps)]
         if engine == "spec":
-            return _run_spec(self.lowered, inputs, specs, override or {}, progress)
+            return SpecEngine(self.lowered).run(inputs, specs, override, progress=progress)
         return self._engine(threads, isa).run(inputs, specs, override, progress=progress)
 
     def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
@@ -191,30 +189,3 @@ class Model:
     def with_target(self, target: str | Path | Target) -> Model:
         """The same network on another target; constants and proofs that do not change are shared."""
         return Model(self.graph, find_target(target), like=self, file=self.file)
-
-
-def _run_spec(
-    lowered: Lowered,
-    inputs: Mapping[str, Array],
-    taps: Sequence[TapSpec],
-    override: Mapping[str, Array],
-    progress: Progress | None,
-) -> Result:
-    """What Engine.run gives, computed by the reference."""
-
-    def call(layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> Array:
-        return run_layer(replace(layer, parameters=parameters), operands, None)[0]
-
-    observer = Observer(lowered, Selection(lowered, taps), call)
-
-    def compute(batch: Batch) -> dict[str, Array]:
-        for name, array in batch.inputs.items():
-            observer.given(name, array)
-        try:
-            return run_reference(lowered, batch.inputs, observer.observe, batch.override)
-        except AccumulatorOverflow as error:
-            if batch.before == 0:
-                raise
-            raise AccumulatorOverflow(f"{error} (its images are counted from number {batch.before} on)") from error
-
-    return run_batches(lowered, inputs, check_override(lowered, override), observer, compute, SPEC_IMAGES, progress)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from intsim.errors import UnusableInput
-from intsim.metrics import agreement, classification_difference, correlation, jsd, mse, pcc, similarity, top1
+from intsim.metrics import agreement, compression_difference, correlation, jsd, mse, pcc, similarity, top1
 
 SCORES = np.array([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0], [0.0, 1.0, 1.0], [-1.0, -2.0, -3.0]])  # classes 1 0 1 0
 
@@ -21,9 +21,9 @@ def test_top1_takes_the_first_of_equal_scores() -> None:
 def test_agreement_and_cd_are_shares_of_the_inputs() -> None:
     others = np.array([[9, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     assert agreement(SCORES, others) == 0.5
-    assert classification_difference(SCORES, others) == 0.5
-    assert classification_difference(SCORES, SCORES * 7) == 0.0
-    assert classification_difference(SCORES[:3], others[:3]) == pytest.approx(1 / 3, abs=0)
+    assert compression_difference(SCORES, others) == 0.5
+    assert compression_difference(SCORES, SCORES * 7) == 0.0
+    assert compression_difference(SCORES[:3], others[:3]) == pytest.approx(1 / 3, abs=0)
 
 
 def test_mse_by_hand() -> None:

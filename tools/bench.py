@@ -78,7 +78,7 @@ Rows = list[tuple[Cell, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
-class Case:
+class Workload:
     """A network with its files by form and its checked models by target."""
 
     network: str
@@ -171,7 +171,7 @@ def main(
         click.echo(json.dumps(document, indent=1))
 
 
-def open_case(network: str, targets: Sequence[str], others: Sequence[str], folder: Path) -> Case:
+def open_case(network: str, targets: Sequence[str], others: Sequence[str], folder: Path) -> Workload:
     """The files, made if need be, and the models, checked. Errors: SystemExit where a code is wrong."""
     wanted = [*([DIFFQUANT] if DIFFQUANT in targets else []), BEST, *others]
     files = {form: model_file(network, form, folder, say) for form in wanted}
@@ -184,10 +184,10 @@ def open_case(network: str, targets: Sequence[str], others: Sequence[str], folde
         models[target] = model
     macs = count_macs(next(iter(models.values())))
     assert macs, "the networks' shapes are known"
-    return Case(network, files, models, macs)
+    return Workload(network, files, models, macs)
 
 
-def timed(case: Case, setting: Setting) -> Iterator[Cell]:
+def timed(case: Workload, setting: Setting) -> Iterator[Cell]:
     """A cell for each target, all of them timed in turns."""
     say(f"{case.network}: {setting.threads} threads, batch {setting.batch}")
     x = case.images(setting.batch)
@@ -205,7 +205,7 @@ def timed(case: Case, setting: Setting) -> Iterator[Cell]:
         yield made
 
 
-def competitors(case: Case, setting: Setting, x: Array) -> tuple[dict[str, Call], int | None]:
+def competitors(case: Workload, setting: Setting, x: Array) -> tuple[dict[str, Call], int | None]:
     """Name -> a call that computes the batch once; and the MACs of the peak's call, None without VNNI."""
     calls: dict[str, Call] = {}
     for target, model in case.models.items():
@@ -229,14 +229,14 @@ def onnxruntime_on(file: Path, x: Array, threads: int) -> Call:
     return lambda: run_session(session, feeds)
 
 
-def torch_on(case: Case, setting: Setting, x: Array) -> Call:
+def torch_on(case: Workload, setting: Setting, x: Array) -> Call:
     """A forward pass of PyTorch's eager fake-quant of ONNX Runtime's best file; its weights are quantized before."""
     graph = intsim.load(case.files[BEST]).graph
     twin, feeds = TorchTwin(graph, setting.threads), {graph.inputs[0]: x}
     return lambda: twin.forward(feeds)
 
 
-def reference_on(case: Case, x: Array) -> Call:
+def reference_on(case: Workload, x: Array) -> Call:
     """onnx's ReferenceEvaluator on ONNX Runtime's best file; it has NumPy's threads, whatever the setting says."""
     from onnx.reference import ReferenceEvaluator
 
@@ -246,7 +246,7 @@ def reference_on(case: Case, x: Array) -> Call:
 
 
 def cell(
-    case: Case,
+    case: Workload,
     setting: Setting,
     target: str,
     timings: Mapping[str, Timing],
@@ -314,7 +314,7 @@ def memory(own: Path, peers: Path, target: str, setting: Setting) -> Cell:
     }
 
 
-def scaled(case: Case, target: str, threads: int, rounds: int) -> Iterator[Cell]:
+def scaled(case: Workload, target: str, threads: int, rounds: int) -> Iterator[Cell]:
     """Rows: time over batch, and over image size where the network takes any, in turns.
 
     growth: (time / time of the first or usual one) / (MACs / its MACs); 1 is linear.
@@ -330,7 +330,7 @@ def scaled(case: Case, target: str, threads: int, rounds: int) -> Iterator[Cell]
 
 
 def _grown(
-    case: Case,
+    case: Workload,
     target: str,
     threads: int,
     rounds: int,

@@ -65,7 +65,7 @@ def measure(model: Model, x: np.ndarray[Any, Any], labels: np.ndarray[Any, Any],
             )
     return {
         "accuracy": metrics.top1(logits, labels),
-        "cd": metrics.classification_difference(logits, wide),
+        "cd": metrics.compression_difference(logits, wide),
         "layers": layers,
     }
 

@@ -16,7 +16,7 @@ from intsim.cli.terminal import heading, progress, say, table
 from intsim.images import METADATA, find_preprocess
 
 if TYPE_CHECKING:
-    from intsim.quantization import QuantizationResult, Row
+    from intsim.quantization import QuantizationResult, TensorReport
     from intsim.quantization.candidates import Candidate
 
 WIDTHS = ("2", "4", "8", "16")
@@ -127,7 +127,7 @@ def _read_samples(path: str) -> Array:
     return read_images(path, member)[0]
 
 
-def show_candidates(row: Row) -> None:
+def show_candidates(row: TensorReport) -> None:
     """The candidate exponents of one tensor, a column each; the chosen one is marked."""
     by_exponent = {candidate.exponent: candidate for candidate in row.candidates}
     exponents = sorted({*by_exponent, row.exponent})
@@ -147,7 +147,7 @@ def show_rows(result: QuantizationResult) -> None:
     table(headers, [_overview(row) for row in result.rows], right=headers[2:], fold=("tensor",))
 
 
-def _overview(row: Row) -> tuple[Any, ...]:
+def _overview(row: TensorReport) -> tuple[Any, ...]:
     bias = row.bias
     return (
         row.tensor,
@@ -161,7 +161,7 @@ def _overview(row: Row) -> tuple[Any, ...]:
     )
 
 
-def _kind(row: Row) -> str:
+def _kind(row: TensorReport) -> str:
     if row.kept_from:
         return f"{row.op}, as {row.kept_from}"
     return f"{row.op} {row.kind}" if row.kind == "weight" else (row.op or row.kind)

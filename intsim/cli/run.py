@@ -51,8 +51,9 @@ def command(
     as_json: bool,
 ) -> int:
     """Run MODEL in integers; write DIR/index.json and one .npy of codes for each output and each tapped tensor."""
-    from intsim.cli.records import show_counts, warn_of_overflows, write_result
+    from intsim.cli.records import show_counts, warn_of_overflows
     from intsim.model import load
+    from intsim.vectors import write_result
 
     loaded = load(model, target)
     arrays, labels = read_inputs(inputs, loaded.graph, preprocess)

@@ -157,7 +157,7 @@ class Comparison:
 
     def to_html(self, path: str | Path) -> None:
         """Write the report: one self-contained HTML file. Errors: MissingDependency without the extra [report]."""
-        from intsim.report.comparison import write_comparison
+        from intsim.comparison.page import write_comparison
 
         write_comparison(self, path)
 

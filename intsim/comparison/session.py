@@ -27,6 +27,7 @@ from intsim.comparison.peers import Peer, open_peer
 from intsim.comparison.peers.peer import all_codes, coded_tensors, taps_of_codes
 from intsim.errors import IntsimError, UnusableInput
 from intsim.lowering.lowered import Lowered
+from intsim.run.inputs import Inputs
 from intsim.run.result import Result
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class _Session:
                 accuracy["top1"] = metrics.top1(ours, labels)
                 accuracy["peer_top1"] = metrics.top1(theirs, labels)
             accuracy["agreement"] = metrics.agreement(ours, theirs)
-            accuracy["cd"] = metrics.classification_difference(ours, theirs)
+            accuracy["cd"] = metrics.compression_difference(ours, theirs)
         elif labels is not None:
             raise UnusableInput(
                 f"labels were given, but the model and {self.peer.name} share no first output of shape "
@@ -246,7 +247,7 @@ def _op(lowered: Lowered, name: str) -> str:
     return node.op if node is not None else layer.op
 
 
-def _chunks(model: Model, inputs: Mapping[str, Array]) -> Iterator[tuple[int, dict[str, Array]]]:
+def _chunks(model: Model, inputs: Inputs) -> Iterator[tuple[int, Inputs]]:
     """(first image, arrays) for a few images at a time; a fixed batch is never cut."""
     fixed = model.batch
     size = IMAGES if fixed is None else fixed
@@ -254,4 +255,4 @@ def _chunks(model: Model, inputs: Mapping[str, Array]) -> Iterator[tuple[int, di
     if count == 0:
         raise UnusableInput("nothing to compare: the input has no images")
     for first in range(0, count, size):
-        yield first, {name: x[first : first + size] for name, x in inputs.items()}
+        yield first, inputs.part(first, first + size)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim import demo, files
-from intsim.cli.arrays import Array
 from intsim.demo.digests import BLOCK, block_digests
 from intsim.errors import MissingDependency, UnusableInput
 from intsim.formats import ROUNDINGS
-from intsim.metrics import classification_difference, top1
+from intsim.metrics import compression_difference, top1
 
 if TYPE_CHECKING:
     from intsim.comparison import Comparison
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from intsim.run.result import Result
     from intsim.vectors import Manifest
 
+Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 
 PLANTED = "floor"
@@ -173,7 +173,7 @@ class Demonstration:
         """The accuracy of the integers beside that of the float model, whose logits are recorded."""
         ours = next(iter(result.outputs.values())).values
         floats = files.read_array(demo.float_logits())[: len(ours)]
-        return Accuracy(top1(ours, self.labels), top1(floats, self.labels), classification_difference(ours, floats))
+        return Accuracy(top1(ours, self.labels), top1(floats, self.labels), compression_difference(ours, floats))
 
     def golden(self, result: Result) -> Golden:
         """A run's codes against the golden ones."""

@@ -11,7 +11,7 @@ from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import tables, tflite, xnnpack
-from intsim.lowering.builder import Builder
+from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp, bounds
 from intsim.lowering.families import FAMILIES
 from intsim.target import Target
@@ -21,7 +21,7 @@ TABLE_BITS = 16
 """The widest input that gets a table (65,536 entries)."""
 
 
-def lower_activation(builder: Builder, node: Node, clamp: Clamp) -> None:
+def lower_activation(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """y = table[x - low], one correctly rounded result a code; Relu and Clip that keep the format clamp codes."""
     name, output = builder.operand(node.inputs[0], node), node.outputs[0]
     x, y = builder.coded(name, node), builder.coded(output, node)
@@ -36,7 +36,7 @@ def lower_activation(builder: Builder, node: Node, clamp: Clamp) -> None:
     emit_table(builder, node, name, output, x, y, constant_reals(builder, node))
 
 
-def constant_reals(builder: Builder, node: Node) -> list[np.ndarray[Any, Any]]:
+def constant_reals(builder: LayerBuilder, node: Node) -> list[np.ndarray[Any, Any]]:
     """The parameters of a node behind its first operand, as reals. Errors: UnsupportedOp where one is computed."""
     constants = [builder.graph.constants[n] for n in node.inputs[1:] if n in builder.graph.constants]
     if len(constants) != len(node.inputs) - 1:
@@ -47,7 +47,7 @@ def constant_reals(builder: Builder, node: Node) -> list[np.ndarray[Any, Any]]:
     ]
 
 
-def emit_requantize_codes(builder: Builder, node: Node, name: str, output: str, x: Format, y: Format) -> str:
+def emit_requantize_codes(builder: LayerBuilder, node: Node, name: str, output: str, x: Format, y: Format) -> str:
     """The codes of `name` in another format (a table); `name` itself where the formats are equal."""
     if x == y:
         return name
@@ -55,7 +55,7 @@ def emit_requantize_codes(builder: Builder, node: Node, name: str, output: str, 
 
 
 def emit_table(
-    builder: Builder,
+    builder: LayerBuilder,
     node: Node,
     name: str,
     output: str,

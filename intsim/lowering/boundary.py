@@ -8,14 +8,14 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.graph import Node
-from intsim.lowering.builder import Builder, axis_of, codes_of
+from intsim.lowering.builder import LayerBuilder, axis_of, codes_of
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.families import FAMILIES
 
 OPS = ("QuantizeLinear", "DequantizeLinear", "Reinterpret")
 
 
-def lower_boundary(builder: Builder, node: Node, clamp: Clamp) -> None:
+def lower_boundary(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """QuantizeLinear by the target's rule, DequantizeLinear as ONNX defines it, Reinterpret as a copy."""
     name, output = builder.operand(node.inputs[0], node), node.outputs[0]
     if node.op == "DequantizeLinear":
@@ -28,7 +28,7 @@ def lower_boundary(builder: Builder, node: Node, clamp: Clamp) -> None:
     emit_quantize(builder, node, name, output, y)
 
 
-def emit_quantize(builder: Builder, node: Node, name: str, output: str, format: Format) -> None:
+def emit_quantize(builder: LayerBuilder, node: Node, name: str, output: str, format: Format) -> None:
     """Add the layer that turns reals into codes by the target's rule."""
     target = builder.target.at(node.name)
     parameters: dict[str, Any] = {

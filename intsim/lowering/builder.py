@@ -14,7 +14,7 @@ from intsim.lowering.lowered import Layer, Lowered
 from intsim.target import Target
 
 
-class Builder:
+class LayerBuilder:
     """Collects layers in topological order; every family's lowering writes through it."""
 
     def __init__(self, graph: Graph, target: Target) -> None:

@@ -10,17 +10,17 @@ from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, onnxruntime, shift, tflite, tosa, xnnpack
 from intsim.lowering.activation import emit_requantize_codes
-from intsim.lowering.builder import Builder, codes_of, plain_codes_of
+from intsim.lowering.builder import LayerBuilder, codes_of, plain_codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 from intsim.lowering.families import FAMILIES
 
-Emit = Callable[[Builder, Node, Clamp, tuple[str, ...], Format, Format], None]
+Emit = Callable[[LayerBuilder, Node, Clamp, tuple[str, ...], Format, Format], None]
 
 OPS = ("Add", "Sub", "Mul", "Concat")
 
 
-def lower_elementwise(builder: Builder, node: Node, clamp: Clamp) -> None:
+def lower_elementwise(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """y = requantize(a op b) by the arithmetic of the target's family; Concat requantizes each operand."""
     y = builder.coded(clamp.output, node)
     names = tuple(builder.operand(name, node) for name in node.inputs)
@@ -36,13 +36,17 @@ def lower_elementwise(builder: Builder, node: Node, clamp: Clamp) -> None:
     emitters[FAMILIES[builder.target.at(node.name).requantizer]](builder, node, clamp, names, a, b)
 
 
-def _emit_float32(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def _emit_float32(
+    builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
+) -> None:
     y = builder.coded(clamp.output, node)
     op, operands, parameters = onnxruntime.elementwise(builder, node, names, a, b, y)
     emit_clamped(builder, node, clamp, y, op, operands, **parameters, **plain_codes_of(y))
 
 
-def _emit_shifted(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def _emit_shifted(
+    builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
+) -> None:
     y = builder.coded(clamp.output, node)
     if builder.target.at(node.name).alignment == "right" and node.op != "Mul":
         names, a, b = _aligned_right(builder, node, clamp, names, a, b)
@@ -51,7 +55,7 @@ def _emit_shifted(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, 
 
 
 def _aligned_right(
-    builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
+    builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
 ) -> tuple[tuple[str, ...], Format, Format]:
     """The operands at the larger exponent of the two: the finer one is shifted right and rounded, to an int32."""
     exponents = [shift.exponent(format, name, node) for name, format in zip(names, (a, b), strict=True)]
@@ -93,7 +97,7 @@ PRODUCTS: Mapping[str, Emit] = {
 """Family -> the function that lowers Add and Sub, and Mul."""
 
 
-def _shifts(builder: Builder, node: Node, a: Format, b: Format, y: Format) -> dict[str, Any]:
+def _shifts(builder: LayerBuilder, node: Node, a: Format, b: Format, y: Format) -> dict[str, Any]:
     """Both operands shifted left to the smaller exponent, the exact result shifted to the output's exponent."""
     e_a, e_b = shift.exponent(a, node.inputs[0], node), shift.exponent(b, node.inputs[1], node)
     e_y = shift.exponent(y, node.outputs[0], node)

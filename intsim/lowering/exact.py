@@ -9,9 +9,9 @@ from typing import Any
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import requantizers
-from intsim.lowering.builder import Builder, codes_of
+from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 from intsim.target import Target
 
 CHOICE = "project's choice: the target's public sources do not define it, so one exact quotient, {rounding}"
@@ -23,7 +23,7 @@ def choice(target: Target) -> str:
     return CHOICE.format(rounding=target.rounding)
 
 
-def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Add or Sub: round(((a - a_zero) * a_scale ± (b - b_zero) * b_scale) / scale) + zero_point."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     unit = Fraction(y.scale[0])
@@ -42,7 +42,7 @@ def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...],
 
 
 def emit_product(
-    builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format, **rounded: Any
+    builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format, **rounded: Any
 ) -> None:
     """Mul: the exact product of the centred codes, an int32, then a layer that requantizes it.
 
@@ -60,14 +60,14 @@ def emit_product(
     emit_clamped(builder, node, clamp, y, inputs=(name,), **rounded)
 
 
-def emit_int32_sum(builder: Builder, node: Node, output: str, parts: tuple[str, ...], unit: Format) -> str:
+def emit_int32_sum(builder: LayerBuilder, node: Node, output: str, parts: tuple[str, ...], unit: Format) -> str:
     """The sum or difference of two int32 of one unit, exact."""
     nothing = dict.fromkeys(("a_shift", "b_shift", "a_zero", "b_zero", "shift"), 0)
     parameters: dict[str, Any] = {**nothing, "rounding": "half_up", **codes_of(unit)}
     return builder.emit(node.op.lower(), parts, f"{output}#sum", unit, node, **parameters)
 
 
-def emit_total(builder: Builder, node: Node, output: str, name: str, x: Format, axes: tuple[int, ...]) -> str:
+def emit_total(builder: LayerBuilder, node: Node, output: str, name: str, x: Format, axes: tuple[int, ...]) -> str:
     """The exact int32 sum of x - x_zero over axes."""
     keepdims = node.attributes.get("keepdims", True)
     unit = Format(32, True, False, x.scale)
@@ -76,7 +76,7 @@ def emit_total(builder: Builder, node: Node, output: str, name: str, x: Format, 
 
 
 def emit_mean(
-    builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
+    builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
 ) -> None:
     """round(sum * x_scale / (count * scale)) + zero_point."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
@@ -86,7 +86,7 @@ def emit_mean(
 
 
 def emit_quotient(
-    builder: Builder, node: Node, clamp: Clamp, y: Format, name: str, ratio: Fraction, remark: str
+    builder: LayerBuilder, node: Node, clamp: Clamp, y: Format, name: str, ratio: Fraction, remark: str
 ) -> None:
     """round(name * ratio) + zero_point."""
     parameters = {"factor": ratio.numerator, "divisor": ratio.denominator}
@@ -105,7 +105,9 @@ def emit_quotient(
     )
 
 
-def emit_pool(builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, ratio: Fraction, remark: str) -> None:
+def emit_pool(
+    builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, ratio: Fraction, remark: str
+) -> None:
     """AveragePool: round(sum of the window * ratio / count) + zero_point."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     parameters = {

@@ -7,10 +7,10 @@ from intsim.errors import UnsupportedOp
 from intsim.graph import Node
 from intsim.lowering import movement, onnxruntime
 from intsim.lowering.boundary import emit_quantize
-from intsim.lowering.builder import Builder
+from intsim.lowering.builder import LayerBuilder
 
 
-def lower_island(builder: Builder, node: Node, reason: str, *, in_tail: bool) -> None:
+def lower_island(builder: LayerBuilder, node: Node, reason: str, *, in_tail: bool) -> None:
     """The node on reals; its coded operands are dequantized first, its coded output is quantized after."""
     if node.op not in islands.FUNCTIONS and node.op not in onnxruntime.MOVEMENT_OPS:
         raise UnsupportedOp(f"node {node.name!r}: {node.op} has no float form here; {reason}")

@@ -19,13 +19,13 @@ from intsim.lowering import (
     requantizers,
     shift,
 )
-from intsim.lowering.builder import Builder
+from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp, find_clamps, find_slopes
 from intsim.lowering.fold_affine import fold_affine
 from intsim.lowering.lowered import Lowered
 from intsim.target import Target
 
-Family = Callable[[Builder, Node, Clamp], None]
+Family = Callable[[LayerBuilder, Node, Clamp], None]
 
 FAMILIES: Mapping[str, Family] = {
     **dict.fromkeys(mac.OPS, mac.lower_mac),
@@ -49,7 +49,7 @@ def lower(graph: Graph, target: Target) -> Lowered:
     if all(value.format is None for value in graph.values.values()):
         raise UnsupportedOp(f"model {graph.name!r} has no quantized tensor; quantize it first (`intsim quantize`)")
     graph = fold_affine(graph, target)
-    builder = Builder(graph, target)
+    builder = LayerBuilder(graph, target)
     clamps = {**find_clamps(graph), **({} if target.float_islands else find_slopes(graph))}
     tail = float_tail(graph)
     absorbed: set[str] = set()
@@ -97,7 +97,7 @@ def _inputs(graph: Graph) -> dict[str, str]:
     return result
 
 
-def _outputs(graph: Graph, builder: Builder) -> dict[str, str]:
+def _outputs(graph: Graph, builder: LayerBuilder) -> dict[str, str]:
     """Each graph output's codes where it is a dequantized tensor or a raw accumulator, else the output itself."""
     dequantized = {layer.outputs[0]: layer.inputs[0] for layer in builder.layers if layer.op == "dequantize_float32"}
     return {name: dequantized.get(name, name) for name in graph.outputs}

@@ -12,16 +12,16 @@ from intsim.graph import Node
 from intsim.lowering import accumulator as accumulators
 from intsim.lowering import onnxruntime, post, requantizers, shift
 from intsim.lowering.activation import constant_reals, emit_table
-from intsim.lowering.builder import Builder, channels, codes_of
+from intsim.lowering.builder import LayerBuilder, channels, codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 from intsim.lowering.fold_affine import FOLDED
 from intsim.lowering.lowered import accumulator_of
 
 OPS = ("Conv", "MatMul", "Gemm")
 
 
-def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
+def lower_mac(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """acc = conv or matmul of centred codes + aligned bias; y = requantize(acc); then the clamp, if any.
 
     A LeakyRelu or PRelu behind it is part of it: on the accumulator, or a table on codes of the output's format.
@@ -49,7 +49,9 @@ def lower_mac(builder: Builder, node: Node, clamp: Clamp) -> None:
         emit_table(builder, clamp.slope, codes, clamp.output, y, y, constant_reals(builder, clamp.slope))
 
 
-def emit_slope_before(builder: Builder, node: Node, activation: Node, accumulator: str, unit: Format, axis: int) -> str:
+def emit_slope_before(
+    builder: LayerBuilder, node: Node, activation: Node, accumulator: str, unit: Format, axis: int
+) -> str:
     """The layer of a LeakyRelu or PRelu on the accumulator; its name. The slope: half_up(slope * 2**slope_bits)."""
     target = builder.target.at(node.name)
     reals = [np.float32(activation.attributes["alpha"])] if activation.op == "LeakyRelu" else []
@@ -76,7 +78,7 @@ def emit_slope_before(builder: Builder, node: Node, activation: Node, accumulato
 
 
 def requantization(
-    builder: Builder, node: Node, clamp: Clamp, x: Format, w: Format, y: Format, unit: Format
+    builder: LayerBuilder, node: Node, clamp: Clamp, x: Format, w: Format, y: Format, unit: Format
 ) -> tuple[str, dict[str, Any]]:
     """The spec function that makes codes of the accumulator, and its parameters but for the axis."""
     target = builder.target.at(node.name)
@@ -100,7 +102,7 @@ def requantization(
         ) from error
 
 
-def emit_accumulator(builder: Builder, node: Node, output: str) -> tuple[str, Format]:
+def emit_accumulator(builder: LayerBuilder, node: Node, output: str) -> tuple[str, Format]:
     """The layer that makes the raw accumulator of `output`; its name, and its Format (e_t or x_scale * w_scale)."""
     target = builder.target.at(node.name)
     x, weight_format = builder.coded(node.inputs[0], node), builder.coded(node.inputs[1], node)
@@ -149,7 +151,7 @@ def sum_scale(node: Node, x: Format, w: Format) -> np.ndarray[Any, np.dtype[np.f
     return np.atleast_1d((alpha * x.scales) * w.scales)
 
 
-def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+def bias(builder: LayerBuilder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype[np.int64]] | None:
     """The bias in units of the accumulator, int64[channels]; None where there is none."""
     target = builder.target.at(node.name)
     name = node.inputs[2] if len(node.inputs) > 2 else ""
@@ -180,11 +182,11 @@ def bias(builder: Builder, node: Node, unit: Format) -> np.ndarray[Any, np.dtype
     return shift.aligned_bias(values, shift.exponents(format), e_t, node, target)
 
 
-def _added_later(builder: Builder, node: Node, output: str) -> bool:
+def _added_later(builder: LayerBuilder, node: Node, output: str) -> bool:
     """Whether the target adds the bias when it requantizes: the MAX7800x, and only where it requantizes."""
     requantizes = builder.graph.format(output) is not None and not node.attributes.get("raw_output")
     return requantizes and builder.target.at(node.name).requantizer == "max7800x"
 
 
-def _axis(builder: Builder, node: Node) -> int:
+def _axis(builder: LayerBuilder, node: Node) -> int:
     return 1 if node.op == "Conv" else len(builder.graph.values[node.outputs[0]].shape) - 1

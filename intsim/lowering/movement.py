@@ -10,7 +10,7 @@ from typing import Any
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering.activation import emit_requantize_codes
-from intsim.lowering.builder import Builder
+from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp
 
 OPS = (
@@ -27,7 +27,7 @@ OPS = (
 )
 
 
-def lower_movement(builder: Builder, node: Node, clamp: Clamp) -> None:
+def lower_movement(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """The codes of x, moved; where the output's format differs, each code is then requantized by a table.
 
     MaxPool before the table equals MaxPool after it: scales are positive, so the table never decreases.
@@ -43,7 +43,7 @@ def lower_movement(builder: Builder, node: Node, clamp: Clamp) -> None:
 
 
 def emit_movement(
-    builder: Builder, node: Node, name: str, output: str, format: Format | None, index: int = 0, **kwargs: Any
+    builder: LayerBuilder, node: Node, name: str, output: str, format: Format | None, index: int = 0, **kwargs: Any
 ) -> str:
     """Add the layer that moves `name` (codes or reals) to the index-th output of a movement node."""
     op, parameters = arguments(node, format, index)

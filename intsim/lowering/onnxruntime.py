@@ -13,7 +13,7 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.graph import Graph, Node
-from intsim.lowering.builder import Builder
+from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp
 
 BIAS_SCALE_TOLERANCE = 0.01
@@ -117,7 +117,7 @@ def bias_codes(
 
 
 def elementwise(
-    builder: Builder, node: Node, names: tuple[str, ...], a: Format, b: Format, y: Format
+    builder: LayerBuilder, node: Node, names: tuple[str, ...], a: Format, b: Format, y: Format
 ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
     """The spec function, operands and float32 parameters of Add or Mul, in the order that the kernel takes them."""
     shape_a, shape_b = (builder.graph.values[n].shape for n in names)

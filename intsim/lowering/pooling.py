@@ -13,9 +13,9 @@ from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, onnxruntime, shift, tflite, tosa, xnnpack
 from intsim.lowering.activation import emit_requantize_codes
-from intsim.lowering.builder import Builder, codes_of, plain_codes_of
+from intsim.lowering.builder import LayerBuilder, codes_of, plain_codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 from intsim.lowering.families import FAMILIES
 
 OPS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
@@ -36,7 +36,7 @@ RECIPROCALS = {
 """The Vitis DPU's multiplier and shift for some windows."""
 
 
-def lower_mean(builder: Builder, node: Node, clamp: Clamp) -> None:
+def lower_mean(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """y = round(sum(x - x_zero) * x_scale / (n * scale)) + zero_point, as the target's family divides and rounds it."""
     name = builder.operand(node.inputs[0], node)
     x, y = builder.coded(name, node), builder.coded(clamp.output, node)
@@ -58,7 +58,7 @@ def lower_mean(builder: Builder, node: Node, clamp: Clamp) -> None:
         exact.emit_pool(builder, node, clamp, name, x, ratio, exact.choice(target))
 
 
-def _emit_float32(builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
+def _emit_float32(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
     whole = node.op != "AveragePool" or onnxruntime.pools_whole_image(builder.graph, node)
     parameters: dict[str, Any] = {
         "x_zero": x.zero_point[0],
@@ -73,7 +73,7 @@ def _emit_float32(builder: Builder, node: Node, clamp: Clamp, name: str, x: Form
         emit_clamped(builder, node, clamp, y, "average_pool_float32", (name,), **exact.window(node), **parameters)
 
 
-def _emit_shifted(builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
+def _emit_shifted(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
     parameters: dict[str, Any] = {
         "x_zero": x.zero_point[0],
         "shift": shift.exponent(y, clamp.output, node) - shift.exponent(x, name, node),
@@ -87,7 +87,7 @@ def _emit_shifted(builder: Builder, node: Node, clamp: Clamp, name: str, x: Form
         emit_clamped(builder, node, clamp, y, "reduce_mean", (name,), **parameters)
 
 
-def _emit_multiplied(builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
+def _emit_multiplied(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
     """The mean as sum * m / 2**k: m = 1 where the target only shifts, so that the count must be a power of two."""
     if node.op == "AveragePool":
         axes: tuple[int, ...] = ()
@@ -134,7 +134,7 @@ def reciprocal(lengths: tuple[int, ...]) -> tuple[int, int]:
     return best
 
 
-def _emit_pool(builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
+def _emit_pool(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
     """The pool in the input's format, then the target's change of format, where there is one."""
     parameters = POOLS[FAMILIES[builder.target.at(node.name).requantizer]](node, x)
     if x == y:
@@ -152,13 +152,13 @@ def _counts_padding(node: Node) -> bool:
     return bool(node.attributes["count_include_pad"]) and any(node.attributes["pads"])
 
 
-def _axes(builder: Builder, node: Node) -> tuple[int, ...]:
+def _axes(builder: LayerBuilder, node: Node) -> tuple[int, ...]:
     if node.op == "ReduceMean":
         return tuple(node.attributes["axes"])
     return tuple(range(2, len(builder.graph.values[node.inputs[0]].shape)))
 
 
-def _reduced(builder: Builder, node: Node) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _reduced(builder: LayerBuilder, node: Node) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of a mean and their lengths, which must be known."""
     shape, axes = builder.graph.values[node.inputs[0]].shape, _axes(builder, node)
     lengths = [shape[axis] for axis in axes]

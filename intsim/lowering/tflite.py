@@ -14,9 +14,9 @@ from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, requantizers
-from intsim.lowering.builder import Builder, codes_of
+from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 from intsim.lowering.fixed_point import scaled
 from intsim.lowering.multipliers.tflite import quantize_multiplier
 from intsim.target import Target
@@ -38,7 +38,7 @@ def fixed_point(real: float, y: Format, target: Target) -> tuple[str, dict[str, 
     return op, {"multiplier": multiplier, "shift": shift, **codes_of(y)}
 
 
-def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Add or Sub: t = 2 * max(scales); a1 = ((a - a_zero) << 20) * a_scale / t; y = (a1 ± b1) * t / (2**20 * scale).
 
     Each product is rounded in fixed point. Errors: OutOfDomain where t / (2**20 * scale) is not below 1, where the
@@ -67,7 +67,7 @@ def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...],
     emit_clamped(builder, node, clamp, y, op, (total,), **scaling)
 
 
-def emit_product(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_product(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Mul: the product of the centred codes, times a_scale * b_scale / scale in fixed point."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     scaling = requantizers.Scaling(a.scales, b.scales, y.scales)
@@ -77,7 +77,7 @@ def emit_product(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, .
 
 
 def emit_mean(
-    builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
+    builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
 ) -> None:
     """MEAN: sum * ((q << k) // count) * 2**(e - k - 31); (q, e) of x_scale / scale, k = min(log2(count), 32, 31 + e).
 

@@ -13,9 +13,9 @@ import numpy as np
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, requantizers
-from intsim.lowering.builder import Builder, codes_of
+from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 from intsim.lowering.multipliers.tosa import multiplier_and_shift
 from intsim.lowering.tflite import HEADROOM
 from intsim.target import Target
@@ -35,7 +35,7 @@ def rescale(real: float, y: Format, target: Target, input_zero_point: int = 0) -
     }
 
 
-def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Add or Sub: the operands RESCALEd by 2**20 * scales / t, t = 2 * max(scales); the sum by t / 2**20 / scale."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     left = HEADROOM[8 if max(a.bits, b.bits) <= 8 else 16]
@@ -50,7 +50,7 @@ def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...],
     emit_clamped(builder, node, clamp, y, "requantize_tosa", (total,), **last)
 
 
-def emit_product(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_product(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Mul: the int32 product of the centred codes, RESCALEd by a_scale * b_scale / scale."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     op, parameters = requantizers.multiplied(requantizers.Scaling(a.scales, b.scales, y.scales), y, target)
@@ -58,7 +58,7 @@ def emit_product(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, .
 
 
 def emit_mean(
-    builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
+    builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
 ) -> None:
     """Mean: REDUCE_SUM of the centred codes, RESCALEd by x_scale / scale / count."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)

@@ -15,9 +15,9 @@ from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, requantizers
-from intsim.lowering.builder import Builder, codes_of
+from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
-from intsim.lowering.emit import emit_clamped
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +25,7 @@ FACTOR_BITS = 20
 """The larger of the two factors of an addition has 21 bits."""
 
 
-def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Add or Sub: half_up(((a - a_zero) * m_a ± (b - b_zero) * m_b) / 2**k) + zero_point, m = rint(ratio * 2**k).
 
     ratio = float32(operand's scale / scale), k = 20 - floor(log2(larger ratio)). Errors: OutOfDomain unless the larger
@@ -52,7 +52,7 @@ def emit_sum(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...],
     emit_clamped(builder, node, clamp, y, "add_quotient", names, **parameters, **codes_of(y))
 
 
-def emit_product(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
+def emit_product(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
     """Mul: the product of the centred codes through the requantizer, by float32(float32(a_scale * b_scale) / scale)."""
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     op, parameters = requantizers.multiplied(requantizers.Scaling(a.scales, b.scales, y.scales), y, target)
@@ -60,7 +60,7 @@ def emit_product(builder: Builder, node: Node, clamp: Clamp, names: tuple[str, .
 
 
 def emit_mean(
-    builder: Builder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
+    builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, axes: tuple[int, ...], count: int
 ) -> None:
     """MEAN: through float32, the multiplier float32(float32(x_scale / scale) * float32(1 / count))."""
     y = builder.coded(clamp.output, node)

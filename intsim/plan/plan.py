@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,24 +28,6 @@ class Plan:
     choices: tuple[Choice, ...]
     constants: Mapping[str, Array]
     bounds: Mapping[str, Bounds]
-
-    def choices_on(self, isa: str) -> tuple[Choice, ...]:
-        """The choices as they are on an instruction set: packed kernels where there are any, else why there is none."""
-        if isa == "portable":
-            return self.choices
-        from intsim.plan.packed.schedule import choose_ops
-
-        layers = [choice.layer for choice in self.choices]
-        found = {}
-        for group, op in choose_ops(self.lowered, layers, self.bounds, isa, self.lowered.outputs.values()):
-            for layer in group.layers:
-                found[layer.name] = op
-        return tuple(
-            replace(choice, reason=f"{choice.reason}; portable loops: {op}", refused=op)
-            if isinstance(op := found[choice.layer.name], str)
-            else replace(choice, kernel=op.kernel, reason=f"{choice.reason}; {op.reason}")
-            for choice in self.choices
-        )
 
 
 def make_plan(lowered: Lowered, like: Plan | None = None) -> Plan:

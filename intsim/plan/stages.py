@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from intsim.lowering.lowered import Layer
 from intsim.plan.buffers import releases
+from intsim.plan.choose import Choice
 from intsim.plan.plan import Plan
+from intsim.plan.wanted import Wanted
 
 if TYPE_CHECKING:
-    from intsim.plan.packed.schedule import Part
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a run shows: values as arrays; counts of values; of layers, by the value they make, what they clip.
-
-    counted: value -> whether it takes a histogram, and whether one for each image. replaced: values that their readers
-    are given, whatever was computed.
-    """
-
-    arrays: frozenset[str]
-    counted: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
-    clipped: frozenset[str] = frozenset()
-    replaced: frozenset[str] = frozenset()
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What tells it from others."""
-        return self.arrays, tuple(self.counted.items()), self.clipped, self.replaced
-
-    @property
-    def values(self) -> frozenset[str]:
-        """The values that must lie in memory."""
-        return self.arrays | self.counted.keys()
+    from intsim.plan.packed.schedule import Segment
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Layers that are computed together by a program, or one layer by its own kernel (part None).
+    """Layers that are computed together by a program, or one layer by its own kernel (segment None).
 
     inputs, outputs: the values that it reads and makes as arrays. release: those that nothing needs after it.
     """
 
     layers: tuple[Layer, ...]
-    part: Part | None
+    segment: Segment | None
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     release: tuple[str, ...] = ()
@@ -64,16 +42,18 @@ def make_stages(
     if isa is None:
         found = [_single(layer) for layer in layers]
     else:
-        from intsim.plan.packed.schedule import Part, schedule
+        from intsim.plan.packed.schedule import Segment, schedule
 
         found = [
-            Stage(item.layers, item, tuple(item.inputs), tuple(item.made)) if isinstance(item, Part) else _single(item)
+            Stage(item.layers, item, tuple(item.inputs), tuple(item.made))
+            if isinstance(item, Segment)
+            else _single(item)
             for item in schedule(plan.lowered, layers, plan.bounds, isa, wanted, known)
         ]
     held = {*plan.constants, *plan.lowered.outputs.values()}
     freed = releases([(stage.inputs, stage.outputs) for stage in found], held)
     return tuple(
-        Stage(stage.layers, stage.part, stage.inputs, stage.outputs, release)
+        Stage(stage.layers, stage.segment, stage.inputs, stage.outputs, release)
         for stage, release in zip(found, freed, strict=True)
     )
 
@@ -92,6 +72,25 @@ def needed(
             found.append(layer)
             wanted.update(name for name in layer.inputs if name not in replaced)
     return found[::-1]
+
+
+def choices_on(plan: Plan, isa: str) -> tuple[Choice, ...]:
+    """A plan's choices on an instruction set: packed kernels where there are any, else why there is none."""
+    if isa == "portable":
+        return plan.choices
+    from intsim.plan.packed.schedule import choose_ops
+
+    layers = [choice.layer for choice in plan.choices]
+    found = {}
+    for group, op in choose_ops(plan.lowered, layers, plan.bounds, isa, plan.lowered.outputs.values()):
+        for layer in group.layers:
+            found[layer.name] = op
+    return tuple(
+        replace(choice, reason=f"{choice.reason}; portable loops: {op}", refused=op)
+        if isinstance(op := found[choice.layer.name], str)
+        else replace(choice, kernel=op.kernel, reason=f"{choice.reason}; {op.reason}")
+        for choice in plan.choices
+    )
 
 
 def _single(layer: Layer) -> Stage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intsim.quantization.post_training import BiasRow, QuantizationResult, Row, quantize_model
+from intsim.quantization.post_training import BiasRow, QuantizationResult, TensorReport, quantize_model
 from intsim.quantization.prepare import float_input
 
-__all__ = ["BiasRow", "QuantizationResult", "Row", "float_input", "quantize_model"]
+__all__ = ["BiasRow", "QuantizationResult", "TensorReport", "float_input", "quantize_model"]

@@ -40,7 +40,7 @@ SUPPORTED = MACS | OWN | KEEPS | TAIL
 
 
 @dataclass(frozen=True)
-class Place:
+class CodedTensor:
     """A tensor that gets codes.
 
     rule: "input" or "own" (its own exponent), "mac" (from the truncation point), "kept" (that of `source`).
@@ -54,20 +54,20 @@ class Place:
     node: OnnxNode | None = None
 
 
-def find_places(graph: FloatGraph) -> dict[str, Place]:
-    """The Place of every tensor that gets codes, in topological order, the input first.
+def find_places(graph: FloatGraph) -> dict[str, CodedTensor]:
+    """The CodedTensor of every tensor that gets codes, in topological order, the input first.
 
     Errors: UnsupportedOp names a node that cannot be quantized.
     """
-    places = {graph.input: Place(graph.input, "input", graph.input)}
+    places = {graph.input: CodedTensor(graph.input, "input", graph.input)}
     for node in graph.nodes:
         check_supported(graph, node)
         for output in node.outputs:
             if node.op in KEEPS:
-                places[output] = Place(output, "kept", output, node.inputs[0], node)
+                places[output] = CodedTensor(output, "kept", output, node.inputs[0], node)
             elif node.op not in TAIL:
                 rule = "mac" if node.op in MACS else "own"
-                places[output] = Place(output, rule, _behind_clamps(graph, node), "", node)
+                places[output] = CodedTensor(output, rule, _behind_clamps(graph, node), "", node)
     return places
 
 

@@ -36,7 +36,7 @@ CANDIDATES = 3
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerError:
     """One weight tensor: the layer that reads it, alpha, and the mean square of its error."""
 
     node: str
@@ -47,10 +47,10 @@ class Row:
 
 @dataclass(frozen=True)
 class PostResult:
-    """The model with POST or POT weights, and one Row for each tensor that was changed."""
+    """The model with POST or POT weights, and one LayerError for each tensor that was changed."""
 
     model: onnx.ModelProto
-    rows: tuple[Row, ...]
+    rows: tuple[LayerError, ...]
 
 
 def post_model(
@@ -76,7 +76,7 @@ def post_model(
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < LEAST_OPSET:
         raise UnsupportedOp(f"opset {opset} is too old for POST weights: {LEAST_OPSET} at least")
-    writer = _Writer(model, bits, levels)
+    writer = _PostWriter(model, bits, levels)
     layers = [node for node in model.graph.node if node.op_type in MACS and writer.weight_of(node) is not None]
     kept = {n.name for n in (layers[:1] + layers[-1:])} if keep is None else set(keep)
     rows = [writer.change(node, (weights or {}).get(node.name)) for node in layers if node.name not in kept]
@@ -149,7 +149,7 @@ def function(rule: str, opset: int) -> onnx.FunctionProto:
     )
 
 
-class _Writer:
+class _PostWriter:
     def __init__(self, model: onnx.ModelProto, bits: int, levels: Levels) -> None:
         self.model = model
         self.bits = bits
@@ -164,7 +164,7 @@ class _Writer:
             return None
         return self._reals(maker)
 
-    def change(self, node: onnx.NodeProto, reals: Array | None) -> Row:
+    def change(self, node: onnx.NodeProto, reals: Array | None) -> LayerError:
         """Put POST codes in the place of a node's weights; the bias follows the new unit of the sums."""
         own = self.weight_of(node)
         assert own is not None, "only such nodes are changed"
@@ -191,7 +191,7 @@ class _Writer:
         self._insert(made)
         if len(node.input) > 2 and node.input[2]:
             self._align_bias(node, alpha)
-        return Row(node.name, weight, alpha, squared_error(reals, alpha, self.bits, self.levels) / reals.size)
+        return LayerError(node.name, weight, alpha, squared_error(reals, alpha, self.bits, self.levels) / reals.size)
 
     def _align_bias(self, node: onnx.NodeProto, alpha: float) -> None:
         """int32 bias codes in units of the sums, s_x * alpha * 2**-F."""

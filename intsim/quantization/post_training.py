@@ -26,9 +26,9 @@ from intsim.quantization.fold_batchnorm import fold_batchnorm
 from intsim.quantization.fold_bias import fold_bias
 from intsim.quantization.fold_pad import fold_pad
 from intsim.quantization.global_means import pool_global_means
-from intsim.quantization.placement import MACS, OPERANDS, Place, find_places
+from intsim.quantization.placement import MACS, OPERANDS, CodedTensor, find_places
 from intsim.quantization.prepare import OLDEST_OPSET, prepare
-from intsim.quantization.qdq import Plan, write_qdq
+from intsim.quantization.qdq import Assignment, write_qdq
 from intsim.quantization.shapes import infer_shapes
 from intsim.quantization.truncation_points import exact_momentum, moving_average, nearest
 
@@ -49,7 +49,7 @@ class BiasRow:
 
 
 @dataclass(frozen=True)
-class Row:
+class TensorReport:
     """One tensor of the quantized model.
 
     tensor: its name in the float model. kind: input, activation, weight (of a layer) or constant (another operand).
@@ -83,10 +83,10 @@ class Row:
 
 @dataclass(frozen=True)
 class QuantizationResult:
-    """The quantized model (ONNX, QDQ), and one Row for each of its tensors in topological order."""
+    """The quantized model (ONNX, QDQ), and one TensorReport for each of its tensors in topological order."""
 
     model: onnx.ModelProto
-    rows: tuple[Row, ...]
+    rows: tuple[TensorReport, ...]
 
 
 def quantize_model(
@@ -126,9 +126,9 @@ def quantize_model(
     exponents, averages = choose_exponents(places, constants, measured, exact)
     shares = calibrated.shares({own[name]: exponents[name] for name in own}, bits)
     biases = _biases(graph, exponents, bits, headroom)
-    plan = Plan(bits, places, exponents, biases)
-    rows = _Rows(graph, plan, constants, measured, averages, shares).all()
-    return QuantizationResult(write_qdq(graph, plan, {**(metadata or {}), "intsim.target": "diffquant"}), rows)
+    assignment = Assignment(bits, places, exponents, biases)
+    rows = _Rows(graph, assignment, constants, measured, averages, shares).all()
+    return QuantizationResult(write_qdq(graph, assignment, {**(metadata or {}), "intsim.target": "diffquant"}), rows)
 
 
 def fold(graph: FloatGraph) -> None:
@@ -154,7 +154,7 @@ def coded_constants(graph: FloatGraph) -> tuple[str, ...]:
 
 
 def choose_exponents(
-    places: Mapping[str, Place],
+    places: Mapping[str, CodedTensor],
     constants: Mapping[str, Trial],
     measured: Mapping[str, Measured],
     momentum: Fraction,
@@ -208,27 +208,27 @@ class _Rows:
     """Writes the table: the network's tensors in topological order."""
 
     graph: FloatGraph
-    plan: Plan
+    assignment: Assignment
     constants: Mapping[str, Trial]
     measured: Mapping[str, Measured]
     averages: Mapping[str, Fraction]
     shares: Mapping[str, Shares]
 
-    def all(self) -> tuple[Row, ...]:
-        rows = [self._activation(self.plan.places[self.graph.input])]
+    def all(self) -> tuple[TensorReport, ...]:
+        rows = [self._activation(self.assignment.places[self.graph.input])]
         done: set[str] = set()
         for node in self.graph.nodes:
             for name in node.inputs:
                 if name in self.constants and name not in done:
                     done.add(name)
                     rows.append(self._constant(name, node))
-            rows += [self._activation(self.plan.places[o]) for o in node.outputs if o in self.plan.places]
+            rows += [self._activation(self.assignment.places[o]) for o in node.outputs if o in self.assignment.places]
         return tuple(rows)
 
-    def _constant(self, name: str, reader: OnnxNode) -> Row:
-        bits, exponent, trial = self.plan.bits, self.plan.exponents[name], self.constants[name]
+    def _constant(self, name: str, reader: OnnxNode) -> TensorReport:
+        bits, exponent, trial = self.assignment.bits, self.assignment.exponents[name], self.constants[name]
         total, saturated, zero = count_shares(self.graph.constants[name], exponent, bits).tolist()
-        return Row(
+        return TensorReport(
             name,
             "weight" if reader.op in MACS else "constant",
             reader.name,
@@ -242,14 +242,14 @@ class _Rows:
             zero=zero / total,
         )
 
-    def _activation(self, place: Place) -> Row:
+    def _activation(self, place: CodedTensor) -> TensorReport:
         node, op = (place.node.name, place.node.op) if place.node is not None else ("", "")
         kind = "input" if place.node is None else "activation"
-        row = Row(place.tensor, kind, node, op, self.plan.bits, self.plan.exponents[place.tensor])
+        row = TensorReport(place.tensor, kind, node, op, self.assignment.bits, self.assignment.exponents[place.tensor])
         if place.rule == "kept":
             return replace(row, kept_from=place.source)
         known, shares = self.measured[place.measured], self.shares[place.measured]
-        average, bias = self.averages[place.tensor], self.plan.biases.get(node)
+        average, bias = self.averages[place.tensor], self.assignment.biases.get(node)
         return replace(
             row,
             measured=place.measured,

@@ -27,7 +27,7 @@ from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.bias import METADATA, Bias
 from intsim.quantization.exponents import quantize
 from intsim.quantization.float_graph import FloatGraph, build_model, first_line, free_name, node_proto, rewired, tensor
-from intsim.quantization.placement import CLAMPS, TAIL, Place, clamps_behind
+from intsim.quantization.placement import CLAMPS, TAIL, CodedTensor, clamps_behind
 
 Array = np.ndarray[Any, Any]
 
@@ -39,35 +39,35 @@ ON_CODES = CLAMPS | {"Pad"}
 
 
 @dataclass(frozen=True)
-class Plan:
+class Assignment:
     """What was chosen for a float graph.
 
     places: the tensors with codes. exponents: by tensor and by constant operand. biases: by the layer's name.
     """
 
     bits: int
-    places: Mapping[str, Place]
+    places: Mapping[str, CodedTensor]
     exponents: Mapping[str, int]
     biases: Mapping[str, Bias]
 
 
-def write_qdq(graph: FloatGraph, plan: Plan, metadata: Mapping[str, str]) -> onnx.ModelProto:
+def write_qdq(graph: FloatGraph, assignment: Assignment, metadata: Mapping[str, str]) -> onnx.ModelProto:
     """The quantized model, checked by ONNX. metadata: added to the model's own. Errors: MalformedGraph."""
-    return _Writer(graph, plan).model(metadata)
+    return _QdqWriter(graph, assignment).model(metadata)
 
 
-class _Writer:
-    def __init__(self, graph: FloatGraph, plan: Plan) -> None:
+class _QdqWriter:
+    def __init__(self, graph: FloatGraph, assignment: Assignment) -> None:
         self.graph = graph
-        self.plan = plan
-        self.dtype = helper.tensor_dtype_to_np_dtype(STORED[plan.bits])
+        self.assignment = assignment
+        self.dtype = helper.tensor_dtype_to_np_dtype(STORED[assignment.bits])
         self.nodes: list[OnnxNode] = []
         self.constants: dict[str, Array] = {}
         self.taken = {graph.input, *graph.constants, *(o for node in graph.nodes for o in node.outputs)}
         self.codes: dict[str, str] = {}  # tensor or constant -> the name of its codes
         self.reals: dict[str, str] = {}  # the same -> the name of its dequantized reals
         self.scales: dict[int, str] = {}
-        heads = () if plan.bits == 8 else graph.nodes
+        heads = () if assignment.bits == 8 else graph.nodes
         self.before_clamp = {clamp.inputs[0] for node in heads for clamp in clamps_behind(graph, node)}
         self.zero = self._constant("zero_point", np.zeros((), self.dtype))
 
@@ -89,7 +89,7 @@ class _Writer:
     def _write(self, node: OnnxNode) -> None:
         if node.op in TAIL:
             self._emit(rewired(node, inputs=(self.reals[node.inputs[0]],)))
-        elif node.op in ON_CODES and self.plan.bits == 8:
+        elif node.op in ON_CODES and self.assignment.bits == 8:
             self._on_codes(node)
         else:
             self._on_reals(node)
@@ -97,8 +97,8 @@ class _Writer:
     def _on_reals(self, node: OnnxNode) -> None:
         inputs = tuple(self._operand(node, i) for i in range(len(node.inputs)))
         metadata = dict(node.metadata)
-        if node.name in self.plan.biases:
-            metadata[METADATA] = self.plan.biases[node.name].metadata
+        if node.name in self.assignment.biases:
+            metadata[METADATA] = self.assignment.biases[node.name].metadata
         made = tuple(o if o in self.before_clamp else self._new(f"{o}.float") for o in node.outputs)
         self._emit(rewired(node, inputs=inputs, outputs=made, metadata=metadata))
         for output, real in zip(node.outputs, made, strict=True):
@@ -109,7 +109,7 @@ class _Writer:
 
     def _on_codes(self, node: OnnxNode) -> None:
         output, source = node.outputs[0], self.codes[node.inputs[0]]
-        exponent = self.plan.exponents[output]
+        exponent = self.assignment.exponents[output]
         if node.op == "Clip":
             low, high = (_code(self._number(node, i, b), exponent) for i, b in ((1, -math.inf), (2, math.inf)))
             inputs = [source, self._constant(f"{output}.low", low), self._constant(f"{output}.high", high)]
@@ -128,21 +128,21 @@ class _Writer:
         name = node.inputs[position]
         if name not in self.graph.constants:
             return self.reals[name] if name else ""
-        if node.name in self.plan.biases and position == 2:
+        if node.name in self.assignment.biases and position == 2:
             return self._bias(node)
-        return self._coded_constant(name) if name in self.plan.exponents else self._copied(name)
+        return self._coded_constant(name) if name in self.assignment.exponents else self._copied(name)
 
     def _coded_constant(self, name: str) -> str:
         if name not in self.reals:
-            exponent, bits = self.plan.exponents[name], self.plan.bits
+            exponent, bits = self.assignment.exponents[name], self.assignment.bits
             value = quantize(self.graph.constants[name], exponent, bits).astype(self.dtype)
             self.codes[name] = self._constant(f"{name}.codes", value)
             self.reals[name] = self._dequantize(name, exponent, self._new(f"{name}.dequantized"))
         return self.reals[name]
 
     def _bias(self, node: OnnxNode) -> str:
-        name, bias = node.inputs[2], self.plan.biases[node.name]
-        product = sum(self.plan.exponents[operand] for operand in node.inputs[:2])
+        name, bias = node.inputs[2], self.assignment.biases[node.name]
+        product = sum(self.assignment.exponents[operand] for operand in node.inputs[:2])
         inputs = (self._constant(f"{name}.codes", bias.aligned), self._scale(product))
         real = self._new(f"{name}.dequantized")
         self._emit(OnnxNode(f"{node.name}.bias.dequantize", "DequantizeLinear", "", inputs, (real,), {}, {}))
@@ -151,15 +151,15 @@ class _Writer:
     def _quantize(self, name: str, real: str) -> None:
         """real -> codes -> reals again, where anything reads them."""
         self.codes[name] = self._new(f"{name}.codes")
-        inputs = (real, self._scale(self.plan.exponents[name]), self.zero)
+        inputs = (real, self._scale(self.assignment.exponents[name]), self.zero)
         self._emit(OnnxNode(f"{name}.quantize", "QuantizeLinear", "", inputs, (self.codes[name],), {}, {}))
         self._dequantize_where_read(name)
 
     def _dequantize_where_read(self, name: str) -> None:
         readers = self.graph.consumers(name)
-        if name in self.graph.outputs or any(r.op not in ON_CODES or self.plan.bits != 8 for r in readers):
+        if name in self.graph.outputs or any(r.op not in ON_CODES or self.assignment.bits != 8 for r in readers):
             real = self._new(f"{name}.dequantized") if name == self.graph.input else name
-            self.reals[name] = self._dequantize(name, self.plan.exponents[name], real)
+            self.reals[name] = self._dequantize(name, self.assignment.exponents[name], real)
 
     def _dequantize(self, name: str, exponent: int, real: str) -> str:
         inputs = (self.codes[name], self._scale(exponent), self.zero)

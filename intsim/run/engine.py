@@ -14,7 +14,8 @@ from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.choose import Choice, find_kernel
 from intsim.plan.plan import Plan
-from intsim.plan.stages import Stage, Wanted, make_stages
+from intsim.plan.stages import Stage, choices_on, make_stages
+from intsim.plan.wanted import Wanted
 from intsim.run.batches import Batch, Progress, run_batches
 from intsim.run.inputs import check_override
 from intsim.run.result import Result
@@ -70,7 +71,7 @@ class Engine:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """The kernel of each layer, and why it is that one."""
-        return self.plan.choices_on(self.isa)
+        return choices_on(self.plan, self.isa)
 
     @cached_property
     def _pool(self) -> Pool:
@@ -159,10 +160,10 @@ class Engine:
         for stage in stages:
             for layer, results in self._results(stage, values, observer):
                 name = layer.outputs[0]
-                if stage.part is None and "accumulator_bits" in layer.parameters:
+                if stage.segment is None and "accumulator_bits" in layer.parameters:
                     raise_trap(lowered, layer, results, values, batch)
-                if stage.part is None or name not in stage.part.counters.tallies:
-                    observer.observe(layer, results, values, clipped=stage.part is not None)
+                if stage.segment is None or name not in stage.segment.counters.tallies:
+                    observer.observe(layer, results, values, clipped=stage.segment is not None)
                 if name in wanted:
                     outputs[name] = results[0]
                 values[name] = batch.override.get(name, results[0])
@@ -174,12 +175,12 @@ class Engine:
         self, stage: Stage, values: Mapping[str, Array], observer: Observer
     ) -> Iterator[tuple[Layer, tuple[Any, ...]]]:
         """Each layer of a stage whose result is an array, and its results; what a program counted is observed."""
-        if stage.part is None:
+        if stage.segment is None:
             (layer,) = stage.layers
             yield layer, self._call(layer, [values[n] for n in layer.inputs], layer.parameters)
             return
-        made = stage.part.compute(values, self.threads, self._share)
-        observer.count(stage.part.counters, made.counts, made.images)
+        made = stage.segment.compute(values, self.threads, self._share)
+        observer.count(stage.segment.counters, made.counts, made.images)
         for layer in stage.layers:
             if layer.outputs[0] in made.arrays:
                 yield layer, (made.arrays[layer.outputs[0]], None)

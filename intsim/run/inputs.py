@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,41 @@ REAL_BYTES = (2, 4, 8)
 
 ROWS = 64
 """Images that are checked at a time, so that a mapped file is not read into memory as a whole."""
+
+
+Signature = tuple[tuple[str, tuple[int | None, ...], Format | None], ...]
+"""Name, declared shape and format of each input of a network."""
+
+
+class Inputs(Mapping[str, Array]):
+    """Arrays by input name that were checked, and what for: the inputs of networks of one signature."""
+
+    def __init__(self, arrays: Mapping[str, Array], signature: Signature) -> None:
+        self._arrays, self._signature = dict(arrays), signature
+
+    def __getitem__(self, name: str) -> Array:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def part(self, first: int, stop: int) -> Inputs:
+        """The images [first, stop)."""
+        return Inputs({name: array[first:stop] for name, array in self._arrays.items()}, self._signature)
+
+    def fit(self, lowered: Lowered) -> bool:
+        """Whether they were checked for inputs of these names, shapes and formats."""
+        return self._signature == signature_of(lowered)
+
+
+def signature_of(lowered: Lowered) -> Signature:
+    """The Signature of a network's inputs."""
+    return tuple(
+        (name, lowered.graph.values[name].shape, lowered.values[lowered.inputs[name]]) for name in lowered.graph.inputs
+    )
 
 
 def check_inputs(lowered: Lowered, x: Array | Mapping[str, Array]) -> dict[str, Array]:

@@ -1,22 +1,69 @@
-"""Reference: runs a lowered network with the spec, layer by layer."""
+"""Reference: the spec as an engine; it runs a lowered network layer by layer."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from intsim import spec
-from intsim.errors import OutOfDomain, UnusableInput
+from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
 from intsim.formats import Format
 from intsim.lowering.lowered import MAC_LAYERS, Layer, Lowered
+from intsim.run.batches import Batch, Progress, run_batches
+from intsim.run.inputs import check_override
+from intsim.run.result import Result
+from intsim.taps.observer import Observer
+from intsim.taps.selection import Selection
+from intsim.taps.tap import TapSpec
 
 Array = np.ndarray[Any, Any]
 
+SPEC_IMAGES = 4
+"""Images that the spec runs at a time; its integers are eight bytes wide."""
+
 Observe = Callable[[Layer, tuple[Array, ...], Mapping[str, Array]], None]
 """Shown each layer, its results (of a MAC layer: the sums and where they overflowed) and the values at hand."""
+
+
+class SpecEngine:
+    """Runs a Lowered network with the spec, on unbounded integers: slow, and the judge of the kernels."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered = lowered
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        taps: Sequence[TapSpec | str] = (),
+        override: Mapping[str, Array] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Result:
+        """The outputs and taps for arrays by value name. Arguments and errors: those of `Engine.run`."""
+        lowered = self.lowered
+        replaced = check_override(lowered, override or {})
+        observer = Observer(lowered, Selection(lowered, [TapSpec.parse(tap) for tap in taps]), _recompute)
+
+        def compute(batch: Batch) -> dict[str, Array]:
+            for name, array in batch.inputs.items():
+                observer.given(name, array)
+            try:
+                return run_reference(lowered, batch.inputs, observer.observe, batch.override)
+            except AccumulatorOverflow as error:
+                if batch.before == 0:
+                    raise
+                raise AccumulatorOverflow(f"{error} (its images are counted from number {batch.before} on)") from error
+
+        return run_batches(lowered, inputs, replaced, observer, compute, SPEC_IMAGES, progress)
+
+
+def _recompute(layer: Layer, operands: Sequence[Array], parameters: Mapping[str, Any]) -> Array:
+    """A layer's result with other parameters."""
+    return run_layer(replace(layer, parameters=parameters), operands, None)[0]
 
 
 def run_reference(

@@ -33,7 +33,7 @@ CLIPPED = "#clipped"
 
 
 @dataclass(frozen=True)
-class Clamp:
+class StoredClamp:
     """The codes min(max(x, low), high) of another value's x, in stored bytes: its counts follow from those of x."""
 
     source: str
@@ -55,7 +55,7 @@ class Tally:
     elements: int
     histogram: bool
     per_image: bool
-    clamp: Clamp | None = None
+    clamp: StoredClamp | None = None
 
 
 class Counters:
@@ -152,7 +152,7 @@ def clamped(histograms: Array, low: int, high: int) -> Array:
     return result
 
 
-def clamped_zeros(zeros: int, at_most: int, elements: int, zero: int, clamp: Clamp) -> int:
+def clamped_zeros(zeros: int, at_most: int, elements: int, zero: int, clamp: StoredClamp) -> int:
     """How many of min(max(v, low), high) equal `zero`; zeros, at_most: how many v equal it, and are at most that."""
     if not clamp.low <= zero <= clamp.high:
         return 0

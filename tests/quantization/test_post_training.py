@@ -14,7 +14,7 @@ from onnx import helper
 
 from intsim.comparison.ort_session import ort_tensors
 from intsim.errors import OutOfDomain, UnusableInput
-from intsim.quantization import QuantizationResult, Row, post_training, quantize_model
+from intsim.quantization import QuantizationResult, TensorReport, post_training, quantize_model
 from intsim.quantization.bias import METADATA
 from tests.models.builder import Builder
 from tests.quantization.networks import images, initializers, kernels, residual, run, several, single
@@ -31,7 +31,7 @@ def quantized(bits: int = 8, momentum: float = 0.1, batch: int = 8) -> Quantizat
     return quantize_model(residual(), CALIBRATION, bits=bits, momentum=momentum, batch=batch)
 
 
-def row(result: QuantizationResult, tensor: str) -> Row:
+def row(result: QuantizationResult, tensor: str) -> TensorReport:
     return next(r for r in result.rows if r.tensor == tensor)
 
 

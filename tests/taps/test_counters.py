@@ -15,9 +15,9 @@ from intsim.taps.counters import (
     COUNTED,
     NOTHING,
     WORD,
-    Clamp,
     Counters,
     Counts,
+    StoredClamp,
     Tally,
     clamped,
     clamped_zeros,
@@ -52,7 +52,11 @@ def test_zeros_of_clamped_codes() -> None:
             continue
         _, _, zeros, at_most = found(stored, zero)
         expected = int((np.clip(stored, low, high) == zero).sum())
-        assert clamped_zeros(zeros, at_most, stored.size, zero, Clamp("x", low, high)) == expected, (zero, low, high)
+        assert clamped_zeros(zeros, at_most, stored.size, zero, StoredClamp("x", low, high)) == expected, (
+            zero,
+            low,
+            high,
+        )
 
 
 def fill(counters: Counters, images: dict[str, Array], flags: dict[str, list[int]]) -> Array:
@@ -80,7 +84,7 @@ def test_sums_over_batches() -> None:
     kinds = {"a": (False, False), "b": (True, False), "c": (True, True), "d": (False, False), "e": (True, True)}
     tallies = {name: Tally(FORMAT, 128, 132, 6, *kind) for name, kind in kinds.items()}
     for name, source in (("a+", "a"), ("b+", "b"), ("c+", "c")):
-        tallies[name] = Tally(FORMAT, 128, 132, 6, *kinds[source], Clamp(source, 132, 200))
+        tallies[name] = Tally(FORMAT, 128, 132, 6, *kinds[source], StoredClamp(source, 132, 200))
     counters = Counters(tallies, {"a" + CLIPPED: 2, "x": 1, "d" + CLIPPED: 2})
     counts = Counts(counters)
     rng = np.random.default_rng(0)

@@ -9,23 +9,23 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.importers.onnx.axes import normal_axis
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.quantizers import clip_bounds
+from intsim.importers.onnx.translate import Importer, translate
 
 
-def relu(builder: Builder, node: OnnxNode) -> None:
+def relu(builder: GraphBuilder, node: OnnxNode) -> None:
     """Relu. On an integer tensor it is max(code, 0), whatever the zero point: that is what ONNX says."""
     x = builder.data(node, 0, "x")
     if x.integer:
         clip_codes(builder, node, x, 0, None)
         return
     # Zero is the code zero_point, so that the result still is codes of x's format.
-    emit(builder, node, "Relu", [x], keep=x.format)
+    translate(builder, node, "Relu", [x], keep=x.format)
 
 
-def clip(builder: Builder, node: OnnxNode) -> None:
+def clip(builder: GraphBuilder, node: OnnxNode) -> None:
     """Clip, its bounds as attributes. On an integer tensor the bounds are codes."""
     x = builder.data(node, 0, "x")
     if x.integer:
@@ -39,10 +39,10 @@ def clip(builder: Builder, node: OnnxNode) -> None:
         if (value := _bound(builder, node, name, index)) is not None
     }
     keeps = x.format is not None and all(_on_grid(name, bound, x.format) for name, bound in attributes.items())
-    emit(builder, node, "Clip", [x], attributes, keep=x.format if keeps else None)
+    translate(builder, node, "Clip", [x], attributes, keep=x.format if keeps else None)
 
 
-def _bound(builder: Builder, node: OnnxNode, name: str, index: int) -> float | None:
+def _bound(builder: GraphBuilder, node: OnnxNode, name: str, index: int) -> float | None:
     """One bound of a Clip: an attribute before opset 11, an input since."""
     value = node.real(name, 0.0) if name in node.attributes else builder.real(node, index, name)
     if value is not None and np.isnan(value):
@@ -63,7 +63,7 @@ def _on_grid(name: str, bound: float, format: Format) -> bool:
     return bool(format.real(np.array([code]))[0] == np.float32(bound))
 
 
-def clip_codes(builder: Builder, node: OnnxNode, x: Operand, low: int | None, high: int | None) -> None:
+def clip_codes(builder: GraphBuilder, node: OnnxNode, x: Operand, low: int | None, high: int | None) -> None:
     """CodeClip: the codes of an integer tensor within low … high."""
     assert x.format is not None
     lowest = x.format.low if low is None else max(low, x.format.low)
@@ -74,16 +74,16 @@ def clip_codes(builder: Builder, node: OnnxNode, x: Operand, low: int | None, hi
         clipped = np.clip(x.constant, lowest, highest).astype(x.constant.dtype)
         builder.set_constant(node.outputs[0], clipped, x.format, integer=True)
         return
-    emit(builder, node, "CodeClip", [x], {"low": lowest, "high": highest}, codes=x.format)
+    translate(builder, node, "CodeClip", [x], {"low": lowest, "high": highest}, codes=x.format)
 
 
-def prelu(builder: Builder, node: OnnxNode) -> None:
+def prelu(builder: GraphBuilder, node: OnnxNode) -> None:
     """PRelu: the slope is a real constant."""
     x, slope = builder.reals(node, 0, "x"), real_constant(builder, node, 1, "slope")
-    emit(builder, node, "PRelu", [x, slope])
+    translate(builder, node, "PRelu", [x, slope])
 
 
-def real_constant(builder: Builder, node: OnnxNode, index: int, what: str) -> Operand:
+def real_constant(builder: GraphBuilder, node: OnnxNode, index: int, what: str) -> Operand:
     """A constant input as reals: one that is quantized in the file is dequantized."""
     operand, values = builder.reals(node, index, what), builder.known(node, index, what)
     assert values is not None
@@ -91,11 +91,11 @@ def real_constant(builder: Builder, node: OnnxNode, index: int, what: str) -> Op
     return replace(operand, name=name, format=None, constant=values)
 
 
-def unary(builder: Builder, node: OnnxNode) -> None:
+def unary(builder: GraphBuilder, node: OnnxNode) -> None:
     """An op of one input; its float attributes are written out."""
     defaults = FLOAT_ATTRIBUTES.get(node.op, {})
     attributes = {name: node.real(name, default) for name, default in defaults.items()}
-    emit(builder, node, node.op, [builder.reals(node, 0, "x")], attributes)
+    translate(builder, node, node.op, [builder.reals(node, 0, "x")], attributes)
 
 
 FLOAT_ATTRIBUTES: Mapping[str, Mapping[str, float]] = {
@@ -105,10 +105,12 @@ FLOAT_ATTRIBUTES: Mapping[str, Mapping[str, float]] = {
 """Op -> its float attributes and their defaults in ONNX."""
 
 
-def softmax(builder: Builder, node: OnnxNode) -> None:
+def softmax(builder: GraphBuilder, node: OnnxNode) -> None:
     """Softmax along one axis."""
     x = builder.reals(node, 0, "x")
-    emit(builder, node, "Softmax", [x], softmax_attributes(node, x, builder.opset, -1 if builder.opset >= 13 else 1))
+    translate(
+        builder, node, "Softmax", [x], softmax_attributes(node, x, builder.opset, -1 if builder.opset >= 13 else 1)
+    )
 
 
 def softmax_attributes(node: OnnxNode, x: Operand, opset: int, default: int) -> dict[str, int]:

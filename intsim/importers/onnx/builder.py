@@ -1,4 +1,4 @@
-"""Builder: what all op families share while a model becomes a Graph."""
+"""GraphBuilder: what all op families share while a model becomes a Graph."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Operand:
         return self.format.real(self.constant)
 
 
-class Builder:
+class GraphBuilder:
     """The graph so far, and what each ONNX tensor that was met is in it."""
 
     def __init__(self, model: ModelFile) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from intsim.importers.onnx.axes import normal_axis
-from intsim.importers.onnx.builder import Builder
-from intsim.importers.onnx.emit import Importer, emit, view_as
+from intsim.importers.onnx.builder import GraphBuilder
 from intsim.importers.onnx.folding import tidy
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.translate import Importer, translate, view_as
 from intsim.ops import output_shapes
 
 
-def concat(builder: Builder, node: OnnxNode) -> None:
+def concat(builder: GraphBuilder, node: OnnxNode) -> None:
     """Concat: of constants at once; codes of one format stay codes of it."""
     operands = [builder.operand(node, i, f"input {i}") for i in range(len(node.inputs)) if node.inputs[i]]
     if not operands:
@@ -42,10 +42,10 @@ def concat(builder: Builder, node: OnnxNode) -> None:
         operands = [first] + [
             view_as(builder, node, o, first.format, f"{node.outputs[0]}#{i}") for i, o in enumerate(operands[1:], 1)
         ]
-        emit(builder, node, "Concat", operands, {"axis": axis}, codes=first.format)
+        translate(builder, node, "Concat", operands, {"axis": axis}, codes=first.format)
         return
     same = all(o.format == first.format for o in operands)
-    emit(builder, node, "Concat", operands, {"axis": axis}, keep=first.format if same else None)
+    translate(builder, node, "Concat", operands, {"axis": axis}, keep=first.format if same else None)
 
 
 OPS: Mapping[tuple[str, str], Importer] = {("", "Concat"): concat}

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.layer_bias import bias_attributes, bias_input
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.raw_integers import RAW_ACCUMULATOR, centred
+from intsim.importers.onnx.translate import Importer, translate
 from intsim.importers.onnx.windows import window
 
 
-def conv(builder: Builder, node: OnnxNode) -> None:
+def conv(builder: GraphBuilder, node: OnnxNode) -> None:
     """Conv on reals, or on the views of codes."""
     x, w = builder.reals(node, 0, "x"), builder.reals(node, 1, "w")
     b = bias_input(builder, node, 2)
-    emit(builder, node, "Conv", [x, w, b], {**conv_attributes(node, x, w), **bias_attributes(node)})
+    translate(builder, node, "Conv", [x, w, b], {**conv_attributes(node, x, w), **bias_attributes(node)})
 
 
-def conv_integer(builder: Builder, node: OnnxNode) -> None:
+def conv_integer(builder: GraphBuilder, node: OnnxNode) -> None:
     """ConvInteger: the int32 accumulator is the output."""
     x, w = centred(builder, node, 0, 2, "x", None), centred(builder, node, 1, 3, "w", 0)
     attributes = {**conv_attributes(node, x, w), "raw_output": True}
-    emit(builder, node, "Conv", [x, w], attributes, codes=RAW_ACCUMULATOR)
+    translate(builder, node, "Conv", [x, w], attributes, codes=RAW_ACCUMULATOR)
 
 
 def conv_attributes(node: OnnxNode, x: Operand, w: Operand) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from intsim.importers.onnx.axes import normal_axis
-from intsim.importers.onnx.builder import Builder, Operand, constant_operand
-from intsim.importers.onnx.emit import Importer
+from intsim.importers.onnx.builder import GraphBuilder, Operand, constant_operand
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.tensors import ELEMENT_TYPES, Array, element_type
+from intsim.importers.onnx.translate import Importer
 
 
-def constant(builder: Builder, node: OnnxNode) -> None:
+def constant(builder: GraphBuilder, node: OnnxNode) -> None:
     """Constant: a tensor, a number or a list of numbers."""
     attributes = node.attributes
     if "value" in attributes:
@@ -33,7 +33,7 @@ def constant(builder: Builder, node: OnnxNode) -> None:
     raise node.unsupported("supported: value, value_float, value_floats, value_int, value_ints")
 
 
-def shape(builder: Builder, node: OnnxNode) -> None:
+def shape(builder: GraphBuilder, node: OnnxNode) -> None:
     """Shape: the lengths of a tensor, known or named."""
     lengths = list(builder.operand(node, 0, "data").shape)
     rank = len(lengths)
@@ -57,7 +57,7 @@ def tidy(values: Array) -> Array:
     return values
 
 
-def gather(builder: Builder, node: OnnxNode) -> None:
+def gather(builder: GraphBuilder, node: OnnxNode) -> None:
     """Gather from a constant or from lengths."""
     data, indices = _constant_input(builder, node, 0, "data"), builder.known(node, 1, "indices")
     if indices is None or indices.dtype.kind not in "iu" or data.ndim == 0:
@@ -69,7 +69,7 @@ def gather(builder: Builder, node: OnnxNode) -> None:
     _set(builder, node, np.array(np.take(data, indices.astype(np.int64), axis=axis), data.dtype))
 
 
-def cast(builder: Builder, node: OnnxNode) -> None:
+def cast(builder: GraphBuilder, node: OnnxNode) -> None:
     """Cast: of a constant to any type; of data only where nothing changes, or from codes to their own value."""
     x = builder.operand(node, 0, "input")
     kind = element_type(node.integer("to", 0), node.where)
@@ -88,7 +88,7 @@ def cast(builder: Builder, node: OnnxNode) -> None:
     raise node.unsupported(f"of data to {kind.name}; supported: of constants (QuantizeLinear makes codes)")
 
 
-def constant_of_shape(builder: Builder, node: OnnxNode) -> None:
+def constant_of_shape(builder: GraphBuilder, node: OnnxNode) -> None:
     """ConstantOfShape: one value, float32 zero unless said."""
     lengths = builder.known(node, 0, "shape")
     value, kind = node.attributes.get("value", (np.zeros(1, np.float32), ELEMENT_TYPES[1]))
@@ -100,7 +100,7 @@ def constant_of_shape(builder: Builder, node: OnnxNode) -> None:
     )
 
 
-def expand(builder: Builder, node: OnnxNode) -> None:
+def expand(builder: GraphBuilder, node: OnnxNode) -> None:
     """Expand of a constant."""
     data, lengths = _constant_input(builder, node, 0, "input"), builder.known(node, 1, "shape")
     if lengths is None or lengths.dtype.kind not in "iu" or lengths.ndim != 1:
@@ -114,7 +114,7 @@ def expand(builder: Builder, node: OnnxNode) -> None:
     _set(builder, node, np.ascontiguousarray(np.broadcast_to(data, result)))
 
 
-def _lengths(builder: Builder, node: OnnxNode, lengths: Array) -> tuple[int, ...]:
+def _lengths(builder: GraphBuilder, node: OnnxNode, lengths: Array) -> tuple[int, ...]:
     dims = tuple(int(n) for n in lengths)
     if any(n < 0 for n in dims):
         raise node.malformed(f"shape {dims} has a negative length")
@@ -122,14 +122,14 @@ def _lengths(builder: Builder, node: OnnxNode, lengths: Array) -> tuple[int, ...
     return dims
 
 
-def _constant_input(builder: Builder, node: OnnxNode, index: int, what: str) -> Array:
+def _constant_input(builder: GraphBuilder, node: OnnxNode, index: int, what: str) -> Array:
     values = builder.operand(node, index, what).reals
     if values is None:
         raise node.unsupported(f"input {index} ({what}) is data; supported: constants and shapes")
     return values
 
 
-def _set(builder: Builder, node: OnnxNode, values: Array) -> None:
+def _set(builder: GraphBuilder, node: OnnxNode, values: Array) -> None:
     """The node's output is this constant. Integers keep no Format: int64 and lengths have none."""
     values = tidy(values)
     kind = next((k for k in ELEMENT_TYPES.values() if k.dtype == values.dtype and k.bits >= 8), None)
@@ -159,7 +159,7 @@ ARITHMETIC: Mapping[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def fold_arithmetic(builder: Builder, node: OnnxNode, operands: Sequence[Operand]) -> None:
+def fold_arithmetic(builder: GraphBuilder, node: OnnxNode, operands: Sequence[Operand]) -> None:
     """The constant that an elementwise op makes of constants, in their own type; unknown lengths stay unknown."""
     arrays = [a for o in operands if (a := o.reals) is not None]
     try:

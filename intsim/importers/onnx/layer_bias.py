@@ -12,14 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from intsim.formats import Format
-from intsim.importers.onnx.builder import Builder, Operand
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.onnx_node import OnnxNode
 
 METADATA = "intsim.bias"
 """The key of the metadata: JSON with bits, exponent (e_b) and headroom (L)."""
 
 
-def bias_input(builder: Builder, node: OnnxNode, index: int) -> Operand | None:
+def bias_input(builder: GraphBuilder, node: OnnxNode, index: int) -> Operand | None:
     """The bias as the layer has it: b and its own format where the metadata says so, else as the file has it.
 
     Errors: MalformedGraph when the metadata is not such JSON, or the codes are no b << (e_b - e_t) of that width.

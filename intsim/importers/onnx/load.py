@@ -25,11 +25,11 @@ from intsim.importers.onnx import (
     qoperator,
     resizing,
 )
-from intsim.importers.onnx.builder import Builder
-from intsim.importers.onnx.emit import Importer
+from intsim.importers.onnx.builder import GraphBuilder
 from intsim.importers.onnx.float_tail import dequantize_tail
 from intsim.importers.onnx.model_file import parse_model
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.translate import Importer
 
 IMPORTERS: Mapping[tuple[str, str], Importer] = {
     **qdq.OPS,
@@ -58,7 +58,7 @@ def load(source: str | Path | bytes | ModelProto) -> Graph:
             raise _unknown(node)
         if not (node.outputs and node.outputs[0]):
             raise node.malformed("it has no output")
-    builder = Builder(model)
+    builder = GraphBuilder(model)
     for node in _constants_first(model.nodes, set(model.inputs)):
         if not any(o in builder.done for o in node.outputs):
             IMPORTERS[node.domain, node.op](builder, node)

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.layer_bias import bias_attributes, bias_input
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.raw_integers import RAW_ACCUMULATOR, centred
+from intsim.importers.onnx.translate import Importer, translate
 
 
-def matmul(builder: Builder, node: OnnxNode) -> None:
+def matmul(builder: GraphBuilder, node: OnnxNode) -> None:
     """MatMul on reals, or on the views of codes."""
-    emit(builder, node, "MatMul", [builder.reals(node, 0, "a"), builder.reals(node, 1, "b")])
+    translate(builder, node, "MatMul", [builder.reals(node, 0, "a"), builder.reals(node, 1, "b")])
 
 
-def matmul_integer(builder: Builder, node: OnnxNode) -> None:
+def matmul_integer(builder: GraphBuilder, node: OnnxNode) -> None:
     """MatMulInteger: the int32 accumulator is the output."""
     a, b = centred(builder, node, 0, 2, "a", None), centred(builder, node, 1, 3, "b", -1)
-    emit(builder, node, "MatMul", [a, b], {"raw_output": True}, codes=RAW_ACCUMULATOR)
+    translate(builder, node, "MatMul", [a, b], {"raw_output": True}, codes=RAW_ACCUMULATOR)
 
 
-def gemm(builder: Builder, node: OnnxNode) -> None:
+def gemm(builder: GraphBuilder, node: OnnxNode) -> None:
     """Gemm: alpha * a @ b + beta * c, transposed operands written out."""
     a, b = builder.reals(node, 0, "a"), builder.reals(node, 1, "b")
     c = bias_input(builder, node, 2)
     a = transposed(builder, node, a) if node.integer("transA", 0) else a
     b = transposed(builder, node, b) if node.integer("transB", 0) else b
-    emit(builder, node, "Gemm", [a, b, c], {**gemm_attributes(node), **bias_attributes(node)})
+    translate(builder, node, "Gemm", [a, b, c], {**gemm_attributes(node), **bias_attributes(node)})
 
 
 def gemm_attributes(node: OnnxNode) -> dict[str, float]:
@@ -37,7 +37,7 @@ def gemm_attributes(node: OnnxNode) -> dict[str, float]:
     return {"alpha": node.real("alpha", 1.0), "beta": node.real("beta", 1.0)}
 
 
-def transposed(builder: Builder, node: OnnxNode, x: Operand) -> Operand:
+def transposed(builder: GraphBuilder, node: OnnxNode, x: Operand) -> Operand:
     """The matrix x transposed: a constant at once, named x.T, anything else by a Transpose node."""
     if len(x.shape) != 2:
         raise node.malformed(f"operand {x.name!r} has rank {len(x.shape)}, must be 2")

@@ -14,16 +14,16 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.importers.onnx.axes import normal_axes, normal_axis
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import Importer, emit, requantize
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.folding import tidy
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.quantizers import sole_quantizer
 from intsim.importers.onnx.tensors import Array
+from intsim.importers.onnx.translate import Importer, requantize, translate
 from intsim.ops import Length, Shape, output_shapes, slice_bounds
 
 
-def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any]) -> None:
+def move(builder: GraphBuilder, node: OnnxNode, op: str, attributes: Mapping[str, Any]) -> None:
     """Add the node that moves the values of the first input; a constant is moved at once."""
     x = builder.operand(node, 0, "data")
     shapes = output_shapes(op, attributes, [x.shape], node.name)
@@ -37,10 +37,10 @@ def move(builder: Builder, node: OnnxNode, op: str, attributes: Mapping[str, Any
         return
     x = quantized_input(builder, node, builder.data(node, 0, "data"), shapes[0])
     format = moved_format(node, op, attributes, x, shapes[0])
-    emit(builder, node, op, [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
+    translate(builder, node, op, [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
 
 
-def quantized_input(builder: Builder, node: OnnxNode, x: Operand, shape: Shape) -> Operand:
+def quantized_input(builder: GraphBuilder, node: OnnxNode, x: Operand, shape: Shape) -> Operand:
     """Codes for a real input of the graph that is moved before it is quantized: the order makes no difference.
 
     So that a graph's input is quantized at once (a model that was NHWC starts with a Transpose). shape: after the move.
@@ -121,14 +121,14 @@ def moved(op: str, attributes: Mapping[str, Any], x: Array, shapes: Sequence[Sha
     return [x.reshape([n for n in shapes[0] if isinstance(n, int)])]
 
 
-def flatten(builder: Builder, node: OnnxNode) -> None:
+def flatten(builder: GraphBuilder, node: OnnxNode) -> None:
     """Flatten to a matrix."""
     x = builder.operand(node, 0, "data")
     axis = node.integer("axis", 1)
     move(builder, node, "Flatten", {"axis": axis + len(x.shape) if axis < 0 else axis})
 
 
-def reshape(builder: Builder, node: OnnxNode) -> None:
+def reshape(builder: GraphBuilder, node: OnnxNode) -> None:
     """Reshape. A shape that is computed from unknown lengths becomes numbers, with -1 for the unknown one."""
     x, target = builder.operand(node, 0, "data"), builder.operand(node, 1, "shape")
     values = target.reals
@@ -155,13 +155,13 @@ def _numbers(node: OnnxNode, result: Shape, x: Shape) -> tuple[int, ...]:
     return tuple(n if isinstance(n, int) else -1 if i in free else 0 for i, n in enumerate(result))
 
 
-def transpose(builder: Builder, node: OnnxNode) -> None:
+def transpose(builder: GraphBuilder, node: OnnxNode) -> None:
     """Transpose; without perm the axes are reversed."""
     rank = len(builder.operand(node, 0, "data").shape)
     move(builder, node, "Transpose", {"perm": node.integers("perm") or tuple(reversed(range(rank)))})
 
 
-def squeeze(builder: Builder, node: OnnxNode) -> None:
+def squeeze(builder: GraphBuilder, node: OnnxNode) -> None:
     """Squeeze; without axes all of length 1."""
     x = builder.operand(node, 0, "data")
     axes = builder.integers(node, 1, "axes")
@@ -172,7 +172,7 @@ def squeeze(builder: Builder, node: OnnxNode) -> None:
     move(builder, node, "Squeeze", {"axes": normal_axes(node, axes, len(x.shape))})
 
 
-def unsqueeze(builder: Builder, node: OnnxNode) -> None:
+def unsqueeze(builder: GraphBuilder, node: OnnxNode) -> None:
     """Unsqueeze."""
     x = builder.operand(node, 0, "data")
     axes = builder.integers(node, 1, "axes")
@@ -181,7 +181,7 @@ def unsqueeze(builder: Builder, node: OnnxNode) -> None:
     move(builder, node, "Unsqueeze", {"axes": normal_axes(node, axes, len(x.shape) + len(axes))})
 
 
-def slice_(builder: Builder, node: OnnxNode) -> None:
+def slice_(builder: GraphBuilder, node: OnnxNode) -> None:
     """Slice."""
     x = builder.operand(node, 0, "data")
     starts, ends = builder.integers(node, 1, "starts"), builder.integers(node, 2, "ends")
@@ -211,7 +211,7 @@ def _bounds(start: int, end: int, step: int, length: Length) -> tuple[int, int]:
     return start, end if end >= 0 else -length - 1
 
 
-def split(builder: Builder, node: OnnxNode) -> None:
+def split(builder: GraphBuilder, node: OnnxNode) -> None:
     """Split; without sizes into equal parts, the last one smaller where it does not divide (opset 18)."""
     x = builder.operand(node, 0, "data")
     axis = normal_axis(node, node.integer("axis", 0), len(x.shape))

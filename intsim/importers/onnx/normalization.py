@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intsim.importers.onnx.activation import real_constant
-from intsim.importers.onnx.builder import Builder
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.translate import Importer, translate
 
 
-def batch_normalization(builder: Builder, node: OnnxNode) -> None:
+def batch_normalization(builder: GraphBuilder, node: OnnxNode) -> None:
     """BatchNormalization in inference: scale * (x - mean) / sqrt(var + epsilon) + B, parameters real constants."""
     if node.integer("training_mode", 0) or any(o in builder.read for o in node.outputs[1:]):
         raise node.unsupported("in training; supported: training_mode 0 and one output")
@@ -22,7 +22,7 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
     assert variance is not None
     if variance.size and not float(variance.min()) + epsilon > 0:
         raise node.malformed("a variance plus epsilon is not positive")
-    emit(builder, node, "BatchNormalization", [x, *parameters], {"epsilon": epsilon})
+    translate(builder, node, "BatchNormalization", [x, *parameters], {"epsilon": epsilon})
 
 
 OPS: Mapping[tuple[str, str], Importer] = {("", "BatchNormalization"): batch_normalization}

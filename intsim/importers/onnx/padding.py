@@ -10,16 +10,16 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.importers.onnx.axes import normal_axes
-from intsim.importers.onnx.builder import Builder
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder
 from intsim.importers.onnx.movement import moved_format
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.translate import Importer, translate
 from intsim.ops import output_shapes
 
 PAD_MODES = ("constant", "reflect", "edge")
 
 
-def pad(builder: Builder, node: OnnxNode) -> None:
+def pad(builder: GraphBuilder, node: OnnxNode) -> None:
     """Pad; on an integer tensor the value is a code."""
     x = builder.data(node, 0, "data")
     rank = len(x.shape)
@@ -48,7 +48,7 @@ def pad(builder: Builder, node: OnnxNode) -> None:
             attributes["value"] = float(format.scale[0]) * (int(value) - format.zero_point[0])
         elif not _is_code(value, format):
             format = None
-    emit(builder, node, "Pad", [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
+    translate(builder, node, "Pad", [x], attributes, **({"codes": format} if x.integer else {"keep": format}))
 
 
 def _spread(node: OnnxNode, pads: Sequence[int], axes: Sequence[int], rank: int) -> tuple[int, ...]:

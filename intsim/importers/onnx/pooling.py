@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from intsim.importers.onnx.axes import normal_axes
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.translate import Importer, translate
 from intsim.importers.onnx.windows import window
 
 
-def max_pool(builder: Builder, node: OnnxNode) -> None:
+def max_pool(builder: GraphBuilder, node: OnnxNode) -> None:
     """MaxPool of reals, of views of codes, or of codes: the largest code is that of the largest real."""
     if any(o in builder.read for o in node.outputs[1:]):
         raise node.unsupported("its output Indices is read; supported: the first output only")
@@ -21,7 +21,7 @@ def max_pool(builder: Builder, node: OnnxNode) -> None:
         raise node.unsupported(
             f"of scales along axis {x.format.axis}; supported: scales per tensor or per channel (axis 1)"
         )
-    emit(
+    translate(
         builder,
         node,
         "MaxPool",
@@ -32,10 +32,10 @@ def max_pool(builder: Builder, node: OnnxNode) -> None:
     )
 
 
-def average_pool(builder: Builder, node: OnnxNode) -> None:
+def average_pool(builder: GraphBuilder, node: OnnxNode) -> None:
     """AveragePool of reals or of views of codes."""
     x = builder.reals(node, 0, "x")
-    emit(builder, node, "AveragePool", [x], average_attributes(node, x))
+    translate(builder, node, "AveragePool", [x], average_attributes(node, x))
 
 
 def pool_attributes(node: OnnxNode, x: Operand) -> dict[str, Any]:
@@ -61,16 +61,16 @@ def average_attributes(node: OnnxNode, x: Operand) -> dict[str, Any]:
     return {**pool_attributes(node, x), "count_include_pad": bool(node.integer("count_include_pad", 0))}
 
 
-def global_average_pool(builder: Builder, node: OnnxNode) -> None:
+def global_average_pool(builder: GraphBuilder, node: OnnxNode) -> None:
     """GlobalAveragePool of reals or of views of codes."""
-    emit(builder, node, "GlobalAveragePool", [builder.reals(node, 0, "x")])
+    translate(builder, node, "GlobalAveragePool", [builder.reals(node, 0, "x")])
 
 
-def reduce_mean(builder: Builder, node: OnnxNode) -> None:
+def reduce_mean(builder: GraphBuilder, node: OnnxNode) -> None:
     """ReduceMean; without axes over all of them, or over none where noop_with_empty_axes says so."""
     x = builder.reals(node, 0, "x")
     axes = builder.integers(node, 1, "axes") or ()
-    emit(builder, node, "ReduceMean", [x], reduce_attributes(node, x, axes))
+    translate(builder, node, "ReduceMean", [x], reduce_attributes(node, x, axes))
 
 
 def reduce_attributes(node: OnnxNode, x: Operand, axes: tuple[int, ...]) -> dict[str, Any]:

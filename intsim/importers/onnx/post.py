@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from intsim.formats import Format
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import Importer
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.onnx_node import INTSIM, OnnxNode
+from intsim.importers.onnx.translate import Importer
 from intsim.levels import BITS, GUARD_BITS, RULES, VARIANTS, Levels
 
 FUNCTIONS = {"PostDequantizeLinear": "post", "PotDequantizeLinear": "pot"}
@@ -19,7 +19,7 @@ READERS = ("Conv", "MatMul", "Gemm")
 """What may read such weights, as its second input."""
 
 
-def dequantize(builder: Builder, node: OnnxNode) -> None:
+def dequantize(builder: GraphBuilder, node: OnnxNode) -> None:
     """PostDequantizeLinear(codes, alpha) {bits, guard_bits, table}: its output is a view of the codes."""
     codes, alpha = builder.operand(node, 0, "codes"), builder.known(node, 1, "alpha")
     if codes.constant is None or not codes.integer:

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from intsim.formats import Format
-from intsim.importers.onnx.builder import Builder
-from intsim.importers.onnx.emit import Importer, requantize, view_as
+from intsim.importers.onnx.builder import GraphBuilder
 from intsim.importers.onnx.onnx_node import MICROSOFT, OnnxNode
 from intsim.importers.onnx.quantizers import located, parameters_of, quantizer_of
 from intsim.importers.onnx.tensors import CODE_TYPES, Array
+from intsim.importers.onnx.translate import Importer, requantize, view_as
 
 
-def quantize(builder: Builder, node: OnnxNode) -> None:
+def quantize(builder: GraphBuilder, node: OnnxNode) -> None:
     """QuantizeLinear: reals become codes, or codes of one format those of another."""
     x = builder.reals(node, 0, "x")
     quantizer = quantizer_of(builder, node, x.shape)
@@ -29,7 +29,7 @@ def quantize(builder: Builder, node: OnnxNode) -> None:
     requantize(builder, node, x, quantizer)
 
 
-def dequantize(builder: Builder, node: OnnxNode) -> None:
+def dequantize(builder: GraphBuilder, node: OnnxNode) -> None:
     """DequantizeLinear: its output is a view of the codes; only as an output of the graph it is a node."""
     x = builder.operand(node, 0, "x")
     tensor = node.outputs[0]

@@ -11,19 +11,19 @@ import numpy as np
 from intsim.formats import Format
 from intsim.importers.onnx.activation import softmax_attributes
 from intsim.importers.onnx.axes import normal_axis
-from intsim.importers.onnx.builder import Builder, Operand
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.convolution import conv_attributes
-from intsim.importers.onnx.emit import Importer, emit, view_as
 from intsim.importers.onnx.matmul import gemm_attributes, transposed
 from intsim.importers.onnx.onnx_node import MICROSOFT, OnnxNode
 from intsim.importers.onnx.pooling import average_attributes, reduce_attributes
 from intsim.importers.onnx.quantizers import located
 from intsim.importers.onnx.tensors import CODE_TYPES, Array
+from intsim.importers.onnx.translate import Importer, translate, view_as
 from intsim.ops import Shape
 
 
 def coded(
-    builder: Builder, node: OnnxNode, index: int, scale_index: int, what: str, axis: int | None = None
+    builder: GraphBuilder, node: OnnxNode, index: int, scale_index: int, what: str, axis: int | None = None
 ) -> Operand:
     """The codes of an input with the scale and zero point that follow at scale_index. axis: if per channel."""
     x = builder.operand(node, index, what)
@@ -33,7 +33,7 @@ def coded(
     return replace(view_as(builder, node, x, format, f"{node.outputs[0]}#{what}"), integer=False, sources=())
 
 
-def result(builder: Builder, node: OnnxNode, scale_index: int, like: Format | None) -> Format:
+def result(builder: GraphBuilder, node: OnnxNode, scale_index: int, like: Format | None) -> Format:
     """The output's Format: scale and zero point at scale_index; its type is the zero point's, else that of x."""
     zero = builder.optional(node, scale_index + 1)
     kind = zero.format if zero is not None and zero.integer else like
@@ -43,7 +43,7 @@ def result(builder: Builder, node: OnnxNode, scale_index: int, like: Format | No
 
 
 def _format(
-    builder: Builder,
+    builder: GraphBuilder,
     node: OnnxNode,
     kind: Format,
     shape: Shape,
@@ -80,7 +80,7 @@ def _matched(node: OnnxNode, what: str, scale: Array, zero: Array | None) -> tup
     return scale, zero
 
 
-def conv(builder: Builder, node: OnnxNode) -> None:
+def conv(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearConv: x, w, y each with scale and zero point, int32 bias of scale x_scale * w_scale."""
     _refuse_channels_last(node)
     x, w = coded(builder, node, 0, 1, "x"), coded(builder, node, 3, 4, "w", 0)
@@ -88,7 +88,7 @@ def conv(builder: Builder, node: OnnxNode) -> None:
     put(builder, node, "Conv", [x, w, b], conv_attributes(node, x, w), 6)
 
 
-def bias(builder: Builder, node: OnnxNode, index: int, x: Operand, w: Operand, alpha: float) -> Operand | None:
+def bias(builder: GraphBuilder, node: OnnxNode, index: int, x: Operand, w: Operand, alpha: float) -> Operand | None:
     """The int32 bias, in units of the accumulator: scale float32(alpha * x_scale * w_scale), zero point 0."""
     b = builder.optional(node, index)
     if b is None:
@@ -106,13 +106,13 @@ def bias(builder: Builder, node: OnnxNode, index: int, x: Operand, w: Operand, a
     return replace(view_as(builder, node, b, format, f"{node.outputs[0]}#bias"), integer=False)
 
 
-def matmul(builder: Builder, node: OnnxNode) -> None:
+def matmul(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearMatMul; b per tensor or per column."""
     a, b = coded(builder, node, 0, 1, "a"), coded(builder, node, 3, 4, "b", -1)
     put(builder, node, "MatMul", [a, b], {}, 6)
 
 
-def gemm(builder: Builder, node: OnnxNode) -> None:
+def gemm(builder: GraphBuilder, node: OnnxNode) -> None:
     """com.microsoft QGemm: int32 C in units of the accumulator; without y scale its output is real."""
     a = coded(builder, node, 0, 1, "a")
     turned = bool(node.integer("transB", 0))
@@ -126,7 +126,7 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
 def binary(op: str) -> Importer:
     """The importer of QLinearAdd or QLinearMul."""
 
-    def importer(builder: Builder, node: OnnxNode) -> None:
+    def importer(builder: GraphBuilder, node: OnnxNode) -> None:
         a, b = coded(builder, node, 0, 1, "a"), coded(builder, node, 3, 4, "b")
         put(builder, node, op, [a, b], {}, 6)
 
@@ -136,14 +136,14 @@ def binary(op: str) -> Importer:
 def unary(op: str, attributes: Sequence[tuple[str, float]] = ()) -> Importer:
     """The importer of a QLinear op of one input, with float attributes (name, default)."""
 
-    def importer(builder: Builder, node: OnnxNode) -> None:
+    def importer(builder: GraphBuilder, node: OnnxNode) -> None:
         floats = {name: node.real(name, default) for name, default in attributes}
         put(builder, node, op, [coded(builder, node, 0, 1, "x")], floats, 3)
 
     return importer
 
 
-def concat(builder: Builder, node: OnnxNode) -> None:
+def concat(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearConcat: y scale and zero point first, then (x, scale, zero point) for each input."""
     if len(node.inputs) < 5 or len(node.inputs) % 3 != 2:
         raise node.malformed(f"takes 2 + 3 n inputs, not {len(node.inputs)}")
@@ -152,33 +152,33 @@ def concat(builder: Builder, node: OnnxNode) -> None:
     put(builder, node, "Concat", operands, {"axis": axis}, 0)
 
 
-def average_pool(builder: Builder, node: OnnxNode) -> None:
+def average_pool(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearAveragePool."""
     _refuse_channels_last(node)
     x = coded(builder, node, 0, 1, "x")
     put(builder, node, "AveragePool", [x], average_attributes(node, x), 3)
 
 
-def global_average_pool(builder: Builder, node: OnnxNode) -> None:
+def global_average_pool(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearGlobalAveragePool."""
     _refuse_channels_last(node)
     put(builder, node, "GlobalAveragePool", [coded(builder, node, 0, 1, "x")], {}, 3)
 
 
-def reduce_mean(builder: Builder, node: OnnxNode) -> None:
+def reduce_mean(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearReduceMean."""
     x = coded(builder, node, 0, 1, "x")
     put(builder, node, "ReduceMean", [x], reduce_attributes(node, x, node.integers("axes") or ()), 3)
 
 
-def softmax(builder: Builder, node: OnnxNode) -> None:
+def softmax(builder: GraphBuilder, node: OnnxNode) -> None:
     """QLinearSoftmax along one axis."""
     x = coded(builder, node, 0, 1, "x")
     put(builder, node, "Softmax", [x], softmax_attributes(node, x, node.integer("opset", 13), -1), 3)
 
 
 def put(
-    builder: Builder,
+    builder: GraphBuilder,
     node: OnnxNode,
     op: str,
     inputs: Sequence[Operand | None],
@@ -189,7 +189,7 @@ def put(
     first = inputs[0]
     real = builder.optional(node, scale_index) is None and op == "Gemm"
     codes = None if real else result(builder, node, scale_index, first.format if first is not None else None)
-    emit(builder, node, op, inputs, {**attributes, "integer_kernel": True}, codes=codes)
+    translate(builder, node, op, inputs, {**attributes, "integer_kernel": True}, codes=codes)
 
 
 def _refuse_channels_last(node: OnnxNode) -> None:

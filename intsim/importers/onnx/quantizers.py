@@ -8,7 +8,7 @@ import numpy as np
 
 from intsim.errors import MalformedGraph
 from intsim.formats import Format
-from intsim.importers.onnx.builder import Builder, raw_format
+from intsim.importers.onnx.builder import GraphBuilder, raw_format
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.tensors import CODE_TYPES, ELEMENT_TYPES, Array, element_type
 from intsim.ops import Shape
@@ -30,7 +30,7 @@ class Quantizer:
     copies: tuple[Quantizer, ...] = ()
 
 
-def sole_quantizer(builder: Builder, tensor: str, shape: Shape) -> Quantizer | None:
+def sole_quantizer(builder: GraphBuilder, tensor: str, shape: Shape) -> Quantizer | None:
     """What the tensor is quantized to, where that is the only thing that happens to it.
 
     Several QuantizeLinear of the same parameters (one for each reader of the codes) count as one.
@@ -45,7 +45,7 @@ def sole_quantizer(builder: Builder, tensor: str, shape: Shape) -> Quantizer | N
     return replace(first, copies=tuple(others))
 
 
-def quantizer_of(builder: Builder, node: OnnxNode, shape: Shape) -> Quantizer:
+def quantizer_of(builder: GraphBuilder, node: OnnxNode, shape: Shape) -> Quantizer:
     """The codes that a QuantizeLinear makes; a Clip on them that is only a narrower format belongs to it."""
     format = _output_format(builder, node)
     scale, zero_point, axis = parameters_of(builder, node, shape, format)
@@ -59,7 +59,7 @@ def quantizer_of(builder: Builder, node: OnnxNode, shape: Shape) -> Quantizer:
     return Quantizer(node.outputs[0], format, (node.name,))
 
 
-def clip_bounds(builder: Builder, clip: OnnxNode, format: Format) -> tuple[int, int]:
+def clip_bounds(builder: GraphBuilder, clip: OnnxNode, format: Format) -> tuple[int, int]:
     """The bounds, in codes, of a Clip on an integer tensor, within the format."""
     low, high = builder.real(clip, 1, "min"), builder.real(clip, 2, "max")
     lowest = format.low if low is None else max(int(low), format.low)
@@ -82,7 +82,7 @@ def _code_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
     return bare.low, bare.high
 
 
-def _output_format(builder: Builder, node: OnnxNode) -> Format:
+def _output_format(builder: GraphBuilder, node: OnnxNode) -> Format:
     """The bits and sign of a QuantizeLinear's codes: its zero point's type, or output_dtype, or uint8."""
     zero_point = builder.optional(node, 2)
     if zero_point is not None:
@@ -101,7 +101,9 @@ def _output_format(builder: Builder, node: OnnxNode) -> Format:
     raise node.unsupported(f"output_dtype {kind.name} is not supported; supported: {CODE_TYPES}")
 
 
-def parameters_of(builder: Builder, node: OnnxNode, shape: Shape, format: Format) -> tuple[Array, Array, int | None]:
+def parameters_of(
+    builder: GraphBuilder, node: OnnxNode, shape: Shape, format: Format
+) -> tuple[Array, Array, int | None]:
     """scale, zero point and axis (None: per tensor) of a QuantizeLinear or DequantizeLinear on that shape."""
     if node.integer("block_size", 0) != 0:
         raise node.unsupported("block_size is not supported; supported: one scale per tensor or per channel")

@@ -8,16 +8,16 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.importers.onnx.axes import normal_axis
-from intsim.importers.onnx.builder import Builder, Operand
-from intsim.importers.onnx.emit import view_as
+from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.quantizers import located
+from intsim.importers.onnx.translate import view_as
 
 RAW_ACCUMULATOR = Format(32)
 """int32 codes of scale 1: the accumulator as it is."""
 
 
-def centred(builder: Builder, node: OnnxNode, index: int, zero_index: int, what: str, axis: int | None) -> Operand:
+def centred(builder: GraphBuilder, node: OnnxNode, index: int, zero_index: int, what: str, axis: int | None) -> Operand:
     """An input's codes as integers around their zero point. axis: that of a zero point per channel."""
     x = builder.operand(node, index, what)
     if not x.integer or x.format is None:

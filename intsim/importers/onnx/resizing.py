@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from intsim.importers.onnx.axes import normal_axes
-from intsim.importers.onnx.builder import Builder
-from intsim.importers.onnx.emit import Importer, emit
+from intsim.importers.onnx.builder import GraphBuilder
 from intsim.importers.onnx.movement import moved_format
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.importers.onnx.translate import Importer, translate
 from intsim.ops import Shape, output_shapes
 
 RESIZE_MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
 NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
-def resize(builder: Builder, node: OnnxNode) -> None:
+def resize(builder: GraphBuilder, node: OnnxNode) -> None:
     """Resize by the nearest element. sizes: 0 keeps an axis, so that the batch can be unknown."""
     x = builder.data(node, 0, "x")
     rank = len(x.shape)
@@ -45,10 +45,10 @@ def resize(builder: Builder, node: OnnxNode) -> None:
     if x.format is not None and x.format.axis is not None:
         (shape,) = output_shapes("Resize", attributes, [x.shape], node.name)
         moved_format(node, "Resize", attributes, x, shape)
-    emit(builder, node, "Resize", [x], attributes, **({"codes": x.format} if x.integer else {"keep": x.format}))
+    translate(builder, node, "Resize", [x], attributes, **({"codes": x.format} if x.integer else {"keep": x.format}))
 
 
-def _resize_scales(builder: Builder, node: OnnxNode, axes: Sequence[int], rank: int) -> tuple[float, ...] | None:
+def _resize_scales(builder: GraphBuilder, node: OnnxNode, axes: Sequence[int], rank: int) -> tuple[float, ...] | None:
     values = builder.known(node, 1 if builder.opset < 11 else 2, "scales")
     if values is None or values.size == 0:
         return None
@@ -62,7 +62,7 @@ def _resize_scales(builder: Builder, node: OnnxNode, axes: Sequence[int], rank: 
     return tuple(full)
 
 
-def _resize_sizes(builder: Builder, node: OnnxNode, axes: Sequence[int], shape: Shape) -> tuple[int, ...] | None:
+def _resize_sizes(builder: GraphBuilder, node: OnnxNode, axes: Sequence[int], shape: Shape) -> tuple[int, ...] | None:
     operand = builder.optional(node, 3)
     values = operand.reals if operand is not None else None
     if operand is None or (values is not None and values.size == 0):

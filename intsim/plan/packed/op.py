@@ -61,7 +61,7 @@ class External:
 
 
 @dataclass
-class Row:
+class TableRow:
     """One row of the op table: the cfunc, units of work, columns.
 
     operands: column -> the place whose first pixel it addresses, or the array. keep: arrays whose addresses are in the
@@ -132,7 +132,7 @@ class PackedOp(ABC):
         return {COUNTS: External(self.clipped, 0)} if self.counting else {}
 
     @abstractmethod
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         """Its row of the op table, for so many images at most."""
 
 

@@ -25,7 +25,7 @@ from intsim.kernels.packed.program import (
 from intsim.kernels.packed.rows import BORDER, COLUMNS
 from intsim.plan.packed.image import Padding
 from intsim.plan.packed.memory import Interval, allocate
-from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned, border
+from intsim.plan.packed.op import LINE, External, PackedOp, Place, TableRow, aligned, border
 from intsim.taps.counters import Counters
 
 Array = np.ndarray[Any, Any]
@@ -68,10 +68,10 @@ class Program:
         self.segments = _segments(self.ops)
         self._products = sum(op.products for op in self.ops)
         self.places, self.sizes = _places(self.ops, self.segments, [op for op in ops if op.alias])
-        self._single: list[Row | None] | None = None
+        self._single: list[TableRow | None] | None = None
         self._workspaces: dict[tuple[int, int], Workspace] = {}
 
-    def rows(self, images: int) -> tuple[Row, ...]:
+    def rows(self, images: int) -> tuple[TableRow, ...]:
         """The rows of the op table for runs of so many images."""
         if self._single is None:
             self._single = [None if op.whole else op.row(self.places, 1) for op in self.ops]

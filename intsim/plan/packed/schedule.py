@@ -21,7 +21,7 @@ from intsim.plan.packed.ops.count import Count, tally
 from intsim.plan.packed.ops.transfer import REFUSED, Enter, Leave, PackedQuantize
 from intsim.plan.packed.program import Program, Share
 from intsim.plan.packed.unsigned import values_without_sign
-from intsim.plan.stages import Wanted
+from intsim.plan.wanted import Wanted
 from intsim.ranges.bounds import Bounds
 from intsim.taps.counters import Counters, Tally
 
@@ -38,7 +38,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """A program, the values that it reads as arrays and those that it makes, [images, *image.shape] of that dtype.
 
     counters: what it counts, and where.
@@ -119,7 +119,7 @@ def schedule(
     isa: str,
     wanted: Wanted,
     known: dict[tuple[object, ...], PackedOp] | None = None,
-) -> list[Part | Layer]:
+) -> list[Segment | Layer]:
     """The network as programs and single layers, in order.
 
     known: ops of the same network and instruction set by layers and kernel, whose packed weights serve again; it grows.
@@ -127,12 +127,12 @@ def schedule(
     known = {} if known is None else known
     readers = consumers(layers)
     rows = values_in_rows(lowered)
-    result: list[Part | Layer] = []
+    result: list[Segment | Layer] = []
     run: list[tuple[Group, PackedOp]] = []
 
     def close() -> None:
         if any(not op.alias for _, op in run):
-            result.append(_part(lowered, run, readers, wanted, isa, rows))
+            result.append(_segment(lowered, run, readers, wanted, isa, rows))
         else:
             result.extend(layer for group, _ in run for layer in group.layers)
         run.clear()
@@ -152,14 +152,14 @@ def schedule(
     return result
 
 
-def _part(
+def _segment(
     lowered: Lowered,
     run: Sequence[tuple[Group, PackedOp]],
     readers: Mapping[str, Sequence[Layer]],
     wanted: Wanted,
     isa: str,
     rows: Collection[str],
-) -> Part:
+) -> Segment:
     layers = tuple(layer for group, _ in run for layer in group.layers)
     inside = {layer.name for layer in layers}
     made = {op.output for _, op in run}
@@ -194,7 +194,7 @@ def _part(
             ops.append(Leave(name, op.image))
             results[name] = op.image, np.dtype(np.int32) if op.image.wide else format.dtype
     counters = Counters(tallies, flags)
-    return Part(Program(ops, counters), layers, inputs, results, counters)
+    return Segment(Program(ops, counters), layers, inputs, results, counters)
 
 
 def _format(lowered: Lowered, name: str) -> Format:

@@ -10,6 +10,7 @@ import numpy as np
 from intsim.lowering.lowered import Lowered
 from intsim.plan import Plan, make_plan
 from intsim.plan.choose import Choice
+from intsim.plan.stages import choices_on
 from intsim.run.engine import Engine
 from intsim.run.reference import run_reference
 from intsim.run.result import Result
@@ -48,7 +49,7 @@ def agree(plan: Plan, inputs: Mapping[str, Array], threads: int = 1) -> dict[str
             result = engine.run(inputs, taps)
             assert_outputs(plan.lowered, result, expected)
             assert_taps(result, wanted)
-    return {isa: plan.choices_on(isa) for isa in ISAS}
+    return {isa: choices_on(plan, isa) for isa in ISAS}
 
 
 def assert_outputs(lowered: Lowered, result: Result, expected: Mapping[str, Array]) -> None:

@@ -16,8 +16,8 @@ from intsim.plan import make_plan
 from intsim.plan.packed import program as program_file
 from intsim.plan.packed.image import Padding
 from intsim.plan.packed.program import OWN, SLOTS, Program
-from intsim.plan.packed.schedule import Part, schedule
-from intsim.plan.stages import Wanted
+from intsim.plan.packed.schedule import Segment, schedule
+from intsim.plan.wanted import Wanted
 from intsim.run.engine import Engine
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import evaluate
@@ -54,10 +54,10 @@ LOWERED = network()
 PLAN = make_plan(LOWERED)
 
 
-def part(isa: str, wanted: Sequence[str] = ("out",)) -> Part:
+def part(isa: str, wanted: Sequence[str] = ("out",)) -> Segment:
     """The one program of the network."""
     (found,) = schedule(LOWERED, LOWERED.layers, PLAN.bounds, isa, Wanted(frozenset(wanted)))
-    assert isinstance(found, Part)
+    assert isinstance(found, Segment)
     return found
 
 
@@ -140,7 +140,7 @@ def test_padding_of_values_with_slots(isa: str) -> None:
     lowered = net.lowered()
     bounds = make_plan(lowered).bounds
     (program,) = schedule(lowered, lowered.layers, bounds, isa, Wanted(frozenset(["y"])))
-    assert isinstance(program, Part)
+    assert isinstance(program, Segment)
     place = program.program.places["fc"]
     assert (place.arena, place.padding) == (SLOTS, Padding(1, 1, 1, 1))
     for seed in range(3):

@@ -10,8 +10,9 @@ import pytest
 from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
 from intsim.plan import Plan, make_plan
-from intsim.plan.packed.schedule import Part, schedule
-from intsim.plan.stages import Wanted, make_stages
+from intsim.plan.packed.schedule import Segment, schedule
+from intsim.plan.stages import make_stages
+from intsim.plan.wanted import Wanted
 from intsim.run.engine import Engine
 from intsim.taps.tap import TapSpec
 from tests.kernels.packed.run import ISAS, needs_instructions
@@ -51,7 +52,8 @@ def items(lowered: Lowered, *wanted: str) -> list[str]:
     """A program by its layers, another layer by its name in brackets."""
     found = schedule(lowered, lowered.layers, PLAN.bounds, ISAS[0], Wanted(frozenset(wanted)))
     return [
-        " ".join(layer.name for layer in item.layers) if isinstance(item, Part) else f"[{item.name}]" for item in found
+        " ".join(layer.name for layer in item.layers) if isinstance(item, Segment) else f"[{item.name}]"
+        for item in found
     ]
 
 
@@ -69,7 +71,7 @@ def test_programs_and_layers() -> None:
 def test_arrays_pass_between_them() -> None:
     """Each program makes what is read outside, and takes in what is made outside, once."""
     stages = make_stages(PLAN, ISAS[0], Wanted(frozenset(["y3"])), ())
-    parts = [stage.part for stage in stages if stage.part is not None]
+    parts = [stage.segment for stage in stages if stage.part is not None]
     assert [(tuple(p.inputs), tuple(p.made)) for p in parts] == [
         (("x",), ("y1",)),
         (("moved",), ("y2", "line")),
@@ -119,8 +121,8 @@ def test_counts_of_each_image(isa: str) -> None:
 def test_a_tap_in_the_middle_divides_nothing(isa: str) -> None:
     """A program goes on behind what is shown or counted."""
     stages = make_stages(PLAN, isa, Wanted(frozenset(["total", "y3"]), {"y1": (True, False)}, frozenset(["y2"])), ())
-    assert [stage.part is not None for stage in stages] == [True, False, True, False, False, True]
-    last = stages[-1].part
+    assert [stage.segment is not None for stage in stages] == [True, False, True, False, False, True]
+    last = stages[-1].segment
     assert last is not None and tuple(last.made) == ("total", "y3")
 
 

@@ -13,6 +13,7 @@ from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
 from intsim.plan.packed.ops import conv
 from intsim.plan.packed.unsigned import values_without_sign
+from intsim.plan.stages import choices_on
 from intsim.run.engine import Engine
 from intsim.run.reference import run_reference
 from intsim.taps.tap import TapSpec
@@ -30,7 +31,7 @@ POOL = {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "dilations": 
 
 def in_pairs(lowered: Lowered) -> set[str]:
     """The layers whose products are added up in pairs on AVX2."""
-    return {choice.layer.name for choice in make_plan(lowered).choices_on("avx2") if PAIRS in choice.reason}
+    return {choice.layer.name for choice in choices_on(make_plan(lowered), "avx2") if PAIRS in choice.reason}
 
 
 def rectified(net: Network, name: str, x: str, format: Format = S8, channels: int = 20, **parameters: Any) -> str:

@@ -47,7 +47,7 @@ SCALARS = FREE + 14
 
 
 @dataclass(frozen=True)
-class Constants:
+class PairConstants:
     """What the row says of the operands, in every lane."""
 
     zero_a: Value
@@ -63,33 +63,33 @@ class Combine:
     Where real: the float32 codes themselves."""
 
     name: str
-    emit: Callable[[Builder, Value, Value, Constants], Value]
+    emit: Callable[[Builder, Value, Value, PairConstants], Value]
     real: bool = False
 
 
-def _add(b: Builder, x: Value, y: Value, c: Constants) -> Value:
+def _add(b: Builder, x: Value, y: Value, c: PairConstants) -> Value:
     """(x << factor_a) + (y << factor_b) + start, modulo 2**32."""
     return b.add(b.add(b.shl(x, c.factor_a), c.start), b.shl(y, c.factor_b))
 
 
-def _sub(b: Builder, x: Value, y: Value, c: Constants) -> Value:
+def _sub(b: Builder, x: Value, y: Value, c: PairConstants) -> Value:
     """(x << factor_a) - (y << factor_b) + start, modulo 2**32."""
     return b.sub(b.add(b.shl(x, c.factor_a), c.start), b.shl(y, c.factor_b))
 
 
-def _mul(b: Builder, x: Value, y: Value, c: Constants) -> Value:
+def _mul(b: Builder, x: Value, y: Value, c: PairConstants) -> Value:
     """(x - zero_a) * (y - zero_b) + start."""
     return b.add(b.mul(b.sub(x, c.zero_a), b.sub(y, c.zero_b)), c.start)
 
 
-def _add_float32(b: Builder, x: Value, y: Value, c: Constants) -> Value:
+def _add_float32(b: Builder, x: Value, y: Value, c: PairConstants) -> Value:
     """fma(x - zero_a, factor_a, fma(y - zero_b, factor_b, start))."""
     real = vector(F32, x.type.count)
     left, right = b.sitofp(b.sub(x, c.zero_a), real), b.sitofp(b.sub(y, c.zero_b), real)
     return fma(b, left, c.factor_a, fma(b, right, c.factor_b, c.start))
 
 
-def _mul_float32(b: Builder, x: Value, y: Value, c: Constants) -> Value:
+def _mul_float32(b: Builder, x: Value, y: Value, c: PairConstants) -> Value:
     """float32((x - zero_a) * (y - zero_b)) * factor_a + start; the product of two codes is exact in float32."""
     real = vector(F32, x.type.count)
     product = b.fmul(b.sitofp(b.sub(x, c.zero_a), real), b.sitofp(b.sub(y, c.zero_b), real))
@@ -202,8 +202,8 @@ def _emit(
         add_counts(b, column(COUNTS), *counted)
 
 
-def _constants(b: Builder, combine: Combine, v: Vectors, column: Callable[[int, Any], Value]) -> Constants:
+def _constants(b: Builder, combine: Combine, v: Vectors, column: Callable[[int, Any], Value]) -> PairConstants:
     """The constants of a row."""
     type = F32 if combine.real else I32
     zeros = [splat(b, column(number, I32), v.lanes) for number in (ZERO_A, ZERO_B)]
-    return Constants(*zeros, *(splat(b, column(number, type), v.lanes) for number in (FACTOR_A, FACTOR_B, START)))
+    return PairConstants(*zeros, *(splat(b, column(number, type), v.lanes) for number in (FACTOR_A, FACTOR_B, START)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.op import PackedOp, Place, TableRow
 
 OPS = frozenset({"copy", "flatten", "reshape", "squeeze", "unsqueeze"})
 
@@ -22,7 +22,7 @@ class Alias(PackedOp):
     def __init__(self, layer: Layer, image: Image) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs[:1], layer.outputs[0], image
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         raise AssertionError("an alias has no row")
 
 

@@ -18,7 +18,7 @@ from intsim.kernels.packed.windows import taps_inside
 from intsim.kernels.windows import Windows
 from intsim.plan.packed.fuse import Group, float_ends
 from intsim.plan.packed.image import BYTE, Image, padded
-from intsim.plan.packed.op import LINE, PackedOp, Place, Row, aligned
+from intsim.plan.packed.op import LINE, PackedOp, Place, TableRow, aligned
 from intsim.plan.packed.window import WRONG_SHAPE, fits, flat
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +28,7 @@ IMAGE_AXES = (2, 3)
 
 
 @dataclass(frozen=True)
-class Constants:
+class MeanConstants:
     """Which mean it is, the constants of each class of windows, and the class of each window."""
 
     mean: int
@@ -42,7 +42,7 @@ class PackedAveragePool(PackedOp):
 
     clips = True
 
-    def __init__(self, group: Group, image: Image, windows: Windows, constants: Constants, isa: str) -> None:
+    def __init__(self, group: Group, image: Image, windows: Windows, constants: MeanConstants, isa: str) -> None:
         self.layers = group.layers
         self.inputs, self.output, self.image = group.layers[0].inputs, group.output, image
         self._windows, self._constants = windows, constants
@@ -50,7 +50,7 @@ class PackedAveragePool(PackedOp):
         self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}_{VECTORS[self._number].name}"
         self.reason = "sums of codes"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place, w, c = places[self.inputs[0]], places[self.output], self._windows, self._constants
         lanes = VECTORS[self._number].lanes
         vectors = 4 if padded(self.image.channels) >= 4 * lanes else 1
@@ -84,7 +84,7 @@ class PackedAveragePool(PackedOp):
             kernel.MASK: mask.ctypes.data,
         }
         function = kernel.make(c.mean, vectors, self._number, int(self.counting))
-        return Row(function, self.image.height * blocks, columns, {IN: source, OUT: place, **self.counts()}, keep)
+        return TableRow(function, self.image.height * blocks, columns, {IN: source, OUT: place, **self.counts()}, keep)
 
 
 def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> PackedAveragePool | str:
@@ -123,7 +123,7 @@ def accept_average_pool(group: Group, source: Image, image: Image, isa: str) -> 
     return constants if isinstance(constants, str) else PackedAveragePool(group, image, windows, constants, isa)
 
 
-def _integers(group: Group, source: Image, image: Image, windows: Windows) -> Constants | str:
+def _integers(group: Group, source: Image, image: Image, windows: Windows) -> MeanConstants | str:
     p = group.head.parameters
     pairs, classes = _classes(windows, bool(p.get("count_include_pad", False)), whole_kernel=False)
     zero = int(p.get("x_zero", 0)) + source.offset
@@ -137,10 +137,10 @@ def _integers(group: Group, source: Image, image: Image, windows: Windows) -> Co
     low, high = group.limits()
     clip = format_limits(p)
     ends = {LOW: low - z, HIGH: high - z, CLIP_LOW: clip[0] - z, CLIP_HIGH: clip[1] - z, OFFSET: z + image.offset}
-    return Constants(kernel.QUOTIENT, words, classes, ends)
+    return MeanConstants(kernel.QUOTIENT, words, classes, ends)
 
 
-def _float32(group: Group, source: Image, image: Image, windows: Windows) -> Constants | str:
+def _float32(group: Group, source: Image, image: Image, windows: Windows) -> MeanConstants | str:
     p = group.head.parameters
     pairs, classes = _classes(windows, bool(p.get("count_include_pad", False)), whole_kernel=True)
     x_scale, scale = np.float32(p["x_scale"]), np.float32(p["scale"])
@@ -148,10 +148,10 @@ def _float32(group: Group, source: Image, image: Image, windows: Windows) -> Con
         return "its sums leave the range of float32's rounding"
     zero, z = int(p.get("x_zero", 0)) + source.offset, int(p.get("zero_point", 0))
     words = [kernel.float32_words(zero, x_scale, count, scale, z) for _, count in pairs]
-    return Constants(kernel.FLOAT32, words, classes, {**float_ends(group), OFFSET: image.offset})
+    return MeanConstants(kernel.FLOAT32, words, classes, {**float_ends(group), OFFSET: image.offset})
 
 
-def _global_float32(group: Group, source: Image, image: Image, windows: Windows) -> Constants | str:
+def _global_float32(group: Group, source: Image, image: Image, windows: Windows) -> MeanConstants | str:
     p = group.head.parameters
     count = source.height * source.width
     if not kernel.fits_sum(count):
@@ -164,7 +164,7 @@ def _global_float32(group: Group, source: Image, image: Image, windows: Windows)
         return "its zero points differ by channel"
     start = -count * (int(p.get("x_zero", 0)) + source.offset)
     ends = {LOW: found.low, HIGH: found.high, CLIP_LOW: clip.low, CLIP_HIGH: clip.high}
-    return Constants(
+    return MeanConstants(
         kernel.THROUGH + EPILOGUES["float32"],
         [[start, int(found.vectors[0][0])]],
         np.zeros((1, 1), np.int64),

@@ -8,7 +8,7 @@ from intsim.kernels.packed.ops import clip as kernel
 from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.op import PackedOp, Place, TableRow
 from intsim.plan.packed.window import WRONG_SHAPE
 
 
@@ -20,7 +20,7 @@ class PackedClip(PackedOp):
         self.kernel = f"clip_{image.kind}_{image.kind}"
         self.reason = "on what is stored, whose order is that of the codes"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place, image = places[self.inputs[0]], places[self.output], self.image
         run, lines = image.width * image.pixel // image.size, image.height
         if not (source.padding.any or place.padding.any):
@@ -35,7 +35,7 @@ class PackedClip(PackedOp):
             kernel.OUT_LINE: place.line,
             kernel.CODES: run,
         }
-        return Row(kernel.make(image.size), lines, columns, {IN: source, OUT: place})
+        return TableRow(kernel.make(image.size), lines, columns, {IN: source, OUT: place})
 
 
 def accept_clip(layer: Layer, source: Image, image: Image) -> PackedClip | str:

@@ -17,7 +17,7 @@ from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSE
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WORD, Image, Padding, padded
-from intsim.plan.packed.op import PackedOp, Place, Row, aligned, aligned_copy
+from intsim.plan.packed.op import PackedOp, Place, TableRow, aligned, aligned_copy
 from intsim.plan.packed.ops.depthwise import IN_PAIRS, LONGEST_KERNEL, PackedDepthwise
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, window
 from intsim.ranges.bounds import Bounds
@@ -207,7 +207,7 @@ class PackedConv(PackedOp):
                     return count
         raise AssertionError("two products fit 32 bits")
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place = places[self.inputs[0]], places[self.output]
         g, image = self._geometry, self.image
         y, x = np.divmod(np.arange(image.height * image.width), image.width)
@@ -232,7 +232,7 @@ class PackedConv(PackedOp):
         keep = [weights, parameters, row_offsets, tap_offsets, out_offsets]
         addresses = [array.ctypes.data for array in keep]
         r = self._requantized
-        return Row(
+        return TableRow(
             kernel.make(pixels, self.vectors, r.number(image.offset, image.size), self._number, int(self.counting)),
             tiles * blocks * parts,
             {

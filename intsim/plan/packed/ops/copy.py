@@ -15,7 +15,7 @@ from intsim.kernels.resize_nearest import resize_nearest
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.op import PackedOp, Place, TableRow
 from intsim.plan.packed.window import WRONG_SHAPE
 
 Array = np.ndarray[Any, Any]
@@ -33,7 +33,7 @@ class PackedResize(PackedOp):
         self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "pixels copied whole"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         return _row(places[self.inputs[0]], places[self.output], self._lines, self._columns)
 
 
@@ -51,7 +51,7 @@ class PackedConcat(PackedOp):
         firsts = accumulate((s.shape[self._axis] for s in self._sources), initial=0)
         return tuple(_Part(self, name, self._axis, first) for name, first in zip(self.inputs, firsts, strict=False))
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         raise AssertionError("its parts have rows")
 
 
@@ -63,18 +63,18 @@ class _Part(PackedOp):
         self._axis, self._first = axis, first
         self.kernel, self.reason = whole.kernel, whole.reason
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place = places[self.inputs[0]], places[self.output]
         place = replace(place, channel=int(axis_offsets(place, self._axis)[self._first]))
         return _row(source, place, np.arange(source.image.height), np.arange(source.image.width))
 
 
-def _row(source: Place, place: Place, lines: Array, columns: Array) -> Row:
+def _row(source: Place, place: Place, lines: Array, columns: Array) -> TableRow:
     """Pixels of the source, by its lines and columns, into each line and column of a place."""
     return copied(source, place, lines * source.line, columns * source.image.pixel, source.image.channels)
 
 
-def copied(source: Place, place: Place, lines: Array, columns: Array, channels: int) -> Row:
+def copied(source: Place, place: Place, lines: Array, columns: Array, channels: int) -> TableRow:
     """So many channels of the source's pixels, by the offsets of lines and columns, into a place line by line."""
     keep = [np.ascontiguousarray(lines, np.int64), np.ascontiguousarray(columns, np.int64)]
     size = channels * place.image.size
@@ -86,7 +86,7 @@ def copied(source: Place, place: Place, lines: Array, columns: Array, channels: 
         kernel.OUT_PIXEL: place.image.pixel,
         kernel.WIDTH: len(columns),
     }
-    return Row(kernel.make(kernel.width_for(size)), len(lines), filled, {IN: source, OUT: place}, keep)
+    return TableRow(kernel.make(kernel.width_for(size)), len(lines), filled, {IN: source, OUT: place}, keep)
 
 
 def accept_concat(layer: Layer, sources: Sequence[Image], image: Image) -> PackedConcat | str:

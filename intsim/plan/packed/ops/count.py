@@ -10,8 +10,8 @@ from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ops import count as kernel
 from intsim.kernels.packed.rows import IN
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import External, PackedOp, Place, Row
-from intsim.taps.counters import BYTES, COUNTED, Clamp, Tally
+from intsim.plan.packed.op import External, PackedOp, Place, TableRow
+from intsim.taps.counters import BYTES, COUNTED, StoredClamp, Tally
 
 
 class Count(PackedOp):
@@ -23,7 +23,7 @@ class Count(PackedOp):
         self.kernel = "histogram" if histogram else "extremes"
         self.reason = "tapped"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         place, image = places[self.inputs[0]], self.image
         columns = {
             kernel.CHANNELS: image.channels,
@@ -39,7 +39,9 @@ class Count(PackedOp):
         else:
             few = 1 << self._bits <= kernel.FEW
             function = kernel.make_few(ISAS[self._isa]) if few else kernel.make_histogram(int(kernel.can_compress()))
-        return Row(function, image.height, columns, {IN: place, kernel.RESULT: External(self.inputs[0] + COUNTED, 0)})
+        return TableRow(
+            function, image.height, columns, {IN: place, kernel.RESULT: External(self.inputs[0] + COUNTED, 0)}
+        )
 
 
 def tally(op: PackedOp, format: Format, wanted: tuple[bool, bool], known: Mapping[str, Tally]) -> Tally:
@@ -57,7 +59,7 @@ def tally(op: PackedOp, format: Format, wanted: tuple[bool, bool], known: Mappin
     if replace(source, format=format) != own:
         return replace(own, offset=image.offset, zero=image.zero)
     if op.alias:
-        return replace(own, clamp=Clamp(op.inputs[0], 0, BYTES - 1))
+        return replace(own, clamp=StoredClamp(op.inputs[0], 0, BYTES - 1))
     p = op.layers[0].parameters
     low, high = (min(max(int(p[key]) + own.offset, 0), BYTES - 1) for key in ("low", "high"))
-    return replace(own, clamp=Clamp(op.inputs[0], low, high))
+    return replace(own, clamp=StoredClamp(op.inputs[0], low, high))

@@ -16,7 +16,7 @@ from intsim.kernels.packed.requantizers_int64 import words
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, LOW, OFFSET, OUT
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import Image, Padding
-from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.op import PackedOp, Place, TableRow, aligned_copy
 from intsim.plan.packed.window import Geometry
 
 Array = np.ndarray[Any, Any]
@@ -86,7 +86,7 @@ class PackedDepthwise(PackedOp):
         vectors = [np.ascontiguousarray(np.broadcast_to(v, len(self._weights))) for v in (*starts, *r.vectors)]
         return aligned_copy(weights), aligned_copy(kernel.pack_parameters(vectors, self._number))
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place, g, r = places[self.inputs[0]], places[self.output], self._geometry, self._requantized
         height, width, number = self.image.height, self.image.width, self._number
         blocks = -(-self.image.channels // VECTORS[number].lanes)
@@ -127,4 +127,4 @@ class PackedDepthwise(PackedOp):
             lines = min(max(results // self._columns, 1), height)
             function = kernel.make(*g.kernel, *g.strides, lines, self._columns, *variant)
             total = -(-height // lines) * blocks
-        return Row(function, total, columns, {IN: source, OUT: place, **self.counts()}, keep)
+        return TableRow(function, total, columns, {IN: source, OUT: place, **self.counts()}, keep)

@@ -13,7 +13,7 @@ from intsim.kernels.packed.requantizers import Requantized
 from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, OFFSET, OUT
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, WIDTH, Image, padded
-from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.op import PackedOp, Place, TableRow, aligned_copy
 from intsim.plan.packed.ops.conv import tile_pixels
 from intsim.plan.packed.window import WRONG_SHAPE
 from intsim.ranges.bounds import Bounds
@@ -53,7 +53,7 @@ class PackedMatmul(PackedOp):
     def parts(self) -> Sequence[PackedOp]:
         return _Pack(self), _Product(self)
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         raise AssertionError("its parts have rows")
 
     @property
@@ -82,7 +82,7 @@ class _Pack(PackedOp):
         self.image = Image((size,), WIDTH, 1, size // WIDTH)
         self.kernel, self.reason = f"{whole.kernel}_pack", whole.reason
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         whole, b, place = self._whole, places[self.inputs[0]], places[self.output]
         mask = np.arange(whole.blocks * kernel.BLOCK) < whole.image.channels
         keep = [aligned_copy(-mask.astype(np.int16)), whole.template()]
@@ -99,7 +99,7 @@ class _Pack(PackedOp):
             kernel.PARAMETERS: whole.weight_bytes,
         }
         function = kernel.make_pack(len(whole.requantized.vectors))
-        return Row(function, b.image.height * whole.blocks, columns, {IN: b, OUT: place}, keep)
+        return TableRow(function, b.image.height * whole.blocks, columns, {IN: b, OUT: place}, keep)
 
 
 class _Product(PackedOp):
@@ -112,7 +112,7 @@ class _Product(PackedOp):
         self.kernel, self.reason, self.products = whole.kernel, whole.reason, whole.products
         self.counting, self.clipped = whole.counting, whole.clipped
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         whole, image, r = self._whole, self.image, self._whole.requantized
         a, packed, place = places[self.inputs[0]], places[self.inputs[1]], places[self.output]
         lines = np.arange(image.width, dtype=np.int64)
@@ -138,7 +138,7 @@ class _Product(PackedOp):
         }
         function = kernel.make(whole.pixels, r.number(image.offset, image.size), int(self.counting))
         operands = {IN: a, IN2: packed, OUT: place, **self.counts()}
-        return Row(function, image.height * whole.blocks * tiles, columns, operands, keep)
+        return TableRow(function, image.height * whole.blocks * tiles, columns, operands, keep)
 
 
 def accept_matmul(group: Group, sources: tuple[Image, Image], image: Image, bounds: Bounds) -> PackedMatmul | str:

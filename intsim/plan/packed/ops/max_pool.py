@@ -9,7 +9,7 @@ from intsim.kernels.packed.ops import max_pool as kernel
 from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.op import PackedOp, Place, TableRow
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, flat, window
 
 UNROLLED = {(2, 2), (3, 3)}
@@ -25,7 +25,7 @@ class PackedMaxPool(PackedOp):
         self.kernel = f"max_pool_{image.kind}_{image.kind}_{isa}"
         self.reason = "on what is stored, whose order is that of the codes"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place, g = places[self.inputs[0]], places[self.output], self._geometry
         before = g.padding.top, g.padding.left
         lengths = (source.image.height, source.image.width), (self.image.height, self.image.width)
@@ -45,7 +45,7 @@ class PackedMaxPool(PackedOp):
             kernel.WIDTH: self.image.width,
         }
         function = kernel.make(*unrolled, kernel.width_for(pixel, number), self.image.size)
-        return Row(function, self.image.height, columns, {IN: source, OUT: place}, list(keep))
+        return TableRow(function, self.image.height, columns, {IN: source, OUT: place}, list(keep))
 
 
 def accept_max_pool(layer: Layer, source: Image, image: Image, isa: str) -> PackedMaxPool | str:

@@ -13,7 +13,7 @@ from intsim.kernels.packed.rows import IN
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, memory_axes
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.op import PackedOp, Place, TableRow, aligned_copy
 from intsim.plan.packed.ops.copy import copied
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +36,7 @@ class PackedPad(PackedOp):
         filled = any((numbers == OUTSIDE).any() for numbers in self.taken)
         return (_Fill(self), _Inside(self)) if filled else (_Inside(self),)
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         raise AssertionError("its parts have rows")
 
 
@@ -47,7 +47,7 @@ class _Fill(PackedOp):
         self.layers, self.inputs, self.output, self.image = whole.layers, (), whole.output, whole.image
         self.kernel, self.reason, self._stored = whole.kernel, whole.reason, whole.stored
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         place, image = places[self.output], self.image
         lines, columns = np.zeros(image.height, np.int64), np.zeros(image.width, np.int64)
         row = copied(place, place, lines, columns, image.channels)
@@ -65,7 +65,7 @@ class _Inside(PackedOp):
         self.layers, self.inputs, self.output, self.image = whole.layers, whole.inputs, whole.output, whole.image
         self.kernel, self.reason, self._taken = whole.kernel, whole.reason, whole.taken
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place = places[self.inputs[0]], places[self.output]
         first = 0
         offsets = []

@@ -22,7 +22,7 @@ from intsim.kernels.packed.rows import CLIP_HIGH, CLIP_LOW, HIGH, IN, IN2, LOW, 
 from intsim.kernels.rounding import shift_terms
 from intsim.plan.packed.fuse import Group, float_ends
 from intsim.plan.packed.image import BYTE, WORD, Image, Padding, image_of
-from intsim.plan.packed.op import LINE, External, PackedOp, Place, Row, aligned, aligned_copy, float_bits
+from intsim.plan.packed.op import LINE, External, PackedOp, Place, TableRow, aligned, aligned_copy, float_bits
 
 Array = np.ndarray[Any, Any]
 
@@ -58,7 +58,7 @@ class PackedPair(PackedOp):
         self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}__{pair.kind}_{LANES[ISAS[self._form]].name}"
         self.reason = "codes of both operands side by side"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         image, place, vectors = self.image, places[self.output], VECTORS
         names = iter(self.inputs)
         operands = [
@@ -98,7 +98,7 @@ class PackedPair(PackedOp):
             else:
                 addressed[column] = operand
         function = self._pair.make(ISAS[self._form], int(self.counting), vectors)
-        return Row(function, lines, columns, addressed, keep)
+        return TableRow(function, lines, columns, addressed, keep)
 
 
 def accept_pair(

@@ -12,7 +12,7 @@ from intsim.kernels import slice as slices
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.op import PackedOp, Place, TableRow
 from intsim.plan.packed.ops.copy import copied
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +28,7 @@ class PackedSlice(PackedOp):
         self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "parts of pixels copied"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place = places[self.inputs[0]], places[self.output]
         line, column, channel = memory_axes(self.image)
         lines, columns = (

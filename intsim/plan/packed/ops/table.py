@@ -12,7 +12,7 @@ from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import BYTE, Image
-from intsim.plan.packed.op import PackedOp, Place, Row, aligned_copy
+from intsim.plan.packed.op import PackedOp, Place, TableRow, aligned_copy
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ class PackedTable(PackedOp):
         self.kernel = f"{group.layers[0].op}_{image.kind}_{image.kind}{'_avx512vbmi' if vbmi else ''}"
         self.reason = f"{entries.shape[-1]} entries" + (" a channel" if self._channels else "")
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place, image = places[self.inputs[0]], places[self.output], self.image
         run, lines = image.width * image.pixel, image.height
         if not (source.padding.any or place.padding.any):
@@ -46,7 +46,7 @@ class PackedTable(PackedOp):
             function = kernel.make(int(kernel.has_vbmi()), int(self._channels > 0))
         else:
             function = kernel.make_words()
-        return Row(function, lines, columns, {IN: source, OUT: place})
+        return TableRow(function, lines, columns, {IN: source, OUT: place})
 
 
 def accept_table(group: Group, source: Image, image: Image) -> PackedTable | str:

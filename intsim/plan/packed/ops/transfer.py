@@ -11,7 +11,7 @@ from intsim.kernels.packed.rows import HIGH, IN, LOW, OFFSET, OUT
 from intsim.kernels.saturate import limits
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
-from intsim.plan.packed.op import External, PackedOp, Place, Row, float_bits
+from intsim.plan.packed.op import External, PackedOp, Place, TableRow, float_bits
 
 REFUSED = "#refused"
 """Behind an input's name: the array int64[1] where its lines with reals that no format takes are counted."""
@@ -26,9 +26,9 @@ class Enter(PackedOp):
         self.layers, self.inputs, self.output, self.image = (), (), name, image
         self.reason = "computed outside"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         place = places[self.output]
-        return Row(
+        return TableRow(
             (transfer_rows if self.image.rows else transfer).make_enter(self.image.size),
             _units(self.image),
             {**_shape(self.image, place), OFFSET: self.image.offset},
@@ -45,10 +45,10 @@ class Leave(PackedOp):
         self.layers, self.inputs, self.output, self.image = (), (name,), "", image
         self.reason = "wanted outside"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         (name,) = self.inputs
         place = places[name]
-        return Row(
+        return TableRow(
             (transfer_rows if self.image.rows else transfer).make_leave(self.image.size),
             _units(self.image),
             {**_shape(self.image, place), OFFSET: self.image.offset},
@@ -67,7 +67,7 @@ class PackedQuantize(PackedOp):
         self.kernel = f"{layer.op}_f32_{image.kind}__{rounding}"
         self.reason = "reals of the input"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         place, image, p = places[self.output], self.image, self.layers[0].parameters
         low, high = limits(int(p["bits"]), bool(p["signed"]), bool(p.get("narrow", False)))
         zero = image.zero - image.offset
@@ -86,7 +86,7 @@ class PackedQuantize(PackedOp):
                 quantize.PLANE: 4 * image.height * image.width,
                 quantize.OUT_LINE: place.line,
             }
-        return Row(
+        return TableRow(
             function,
             _units(image),
             {

@@ -12,7 +12,7 @@ from intsim.kernels.packed.rows import IN, OUT
 from intsim.lowering.lowered import Layer
 from intsim.plan.packed.axes import axis_offsets, has_axes, memory_axes
 from intsim.plan.packed.image import BYTE, Image
-from intsim.plan.packed.op import PackedOp, Place, Row
+from intsim.plan.packed.op import PackedOp, Place, TableRow
 from intsim.plan.packed.ops.copy import copied
 
 Array = np.ndarray[Any, Any]
@@ -32,7 +32,7 @@ class PackedTranspose(PackedOp):
         self.kernel = f"{layer.op}_{image.kind}_{image.kind}"
         self.reason = "blocks of 16 by 16 bytes" if self._moved else "pixels copied whole"
 
-    def row(self, places: Mapping[str, Place], images: int) -> Row:
+    def row(self, places: Mapping[str, Place], images: int) -> TableRow:
         source, place = places[self.inputs[0]], places[self.output]
         offsets = [axis_offsets(source, axis) for axis in (self._line, self._column, self._channel)]
         if not self._moved:
@@ -40,7 +40,7 @@ class PackedTranspose(PackedOp):
         return _turned(source, place, offsets, self._line == memory_axes(source.image)[2])
 
 
-def _turned(source: Place, place: Place, offsets: list[Array], lines: bool) -> Row:
+def _turned(source: Place, place: Place, offsets: list[Array], lines: bool) -> TableRow:
     """Another axis becomes the channels; lines: whether the input's channels become lines, else columns."""
     image = place.image
     others, own = (image.width, image.height) if lines else (image.height, image.width)
@@ -54,7 +54,7 @@ def _turned(source: Place, place: Place, offsets: list[Array], lines: bool) -> R
         transpose.OUT_V: steps[0],
         transpose.OUT_U: steps[1],
     }
-    return Row(transpose.make(), others, filled, {IN: source, OUT: place}, keep)
+    return TableRow(transpose.make(), others, filled, {IN: source, OUT: place}, keep)
 
 
 def accept_transpose(layer: Layer, source: Image, image: Image) -> PackedTranspose | str:

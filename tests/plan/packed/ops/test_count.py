@@ -9,7 +9,8 @@ from intsim.formats import Format
 from intsim.kernels.packed.ops import count as kernel
 from intsim.plan import make_plan
 from intsim.plan.packed.ops.count import Count
-from intsim.plan.stages import Wanted, make_stages
+from intsim.plan.stages import make_stages
+from intsim.plan.wanted import Wanted
 from intsim.taps import counters
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.networks import conv_parameters
@@ -49,8 +50,8 @@ def test_what_follows_is_not_counted(histogram: bool) -> None:
     names = ("y", "relu", "flat", "again", "back")
     wanted = Wanted(frozenset(["back"]), dict.fromkeys(names, (histogram, False)))
     (stage,) = make_stages(make_plan(net.lowered()), ISAS[0], wanted, ())
-    assert stage.part is not None
-    counted = [op.inputs[0] for op in stage.part.program.ops if isinstance(op, Count)]
+    assert stage.segment is not None
+    counted = [op.inputs[0] for op in stage.segment.program.ops if isinstance(op, Count)]
     assert counted == ["y", "flat", "again", "back"]
 
 
@@ -59,8 +60,8 @@ def test_other_kinds_do_not_follow() -> None:
     net = network(4, 4, 127)
     wanted = Wanted(frozenset(["back"]), {"y": (False, False), "relu": (True, False)})
     (stage,) = make_stages(make_plan(net.lowered()), ISAS[0], wanted, ())
-    assert stage.part is not None
-    assert [op.inputs[0] for op in stage.part.program.ops if isinstance(op, Count)] == ["y", "relu"]
+    assert stage.segment is not None
+    assert [op.inputs[0] for op in stage.segment.program.ops if isinstance(op, Count)] == ["y", "relu"]
 
 
 def test_places_of_what_is_found() -> None:

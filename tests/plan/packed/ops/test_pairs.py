@@ -11,6 +11,7 @@ import pytest
 from intsim.formats import Format
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan import make_plan
+from intsim.plan.stages import choices_on
 from tests.kernels.packed.run import ISAS, needs_instructions
 from tests.plan.packed.chains import Network, form
 from tests.plan.packed.paths import agree, agree_all_packed
@@ -162,7 +163,7 @@ def test_batches_of_different_lengths() -> None:
     net.input("b", (20, 3, 5), B)
     net.layer("y", op, "a b", Y, **parameters, **ZEROS, **form(Y))
     net.inputs["b"] = (1, 20, 3, 5), B
-    for choice in make_plan(net.lowered()).choices_on(ISAS[0]):
+    for choice in choices_on(make_plan(net.lowered()), ISAS[0]):
         assert choice.refused == "its operands have batches of different lengths"
 
 
@@ -221,8 +222,8 @@ def test_constants_that_have_no_packed_form() -> None:
     net.layers = layers
     lowered = with_constant(net, net.values["b"][:1].astype(np.int16), False)
     wide = replace(lowered, values={**lowered.values, "b": Format(16, scale=(0.25,))})
-    for choice in make_plan(wide).choices_on(ISAS[0])[-1:]:
+    for choice in choices_on(make_plan(wide), ISAS[0])[-1:]:
         assert choice.refused == "its operands and its result have codes of 8 and of 16 bits"
     wider = replace(lowered, values={**lowered.values, "b": Format(17, scale=(0.25,))})
-    for choice in make_plan(wider).choices_on(ISAS[0])[-1:]:
+    for choice in choices_on(make_plan(wider), ISAS[0])[-1:]:
         assert choice.refused.startswith("its constant: its codes have 17 bits")

@@ -74,8 +74,8 @@ def test_the_page_holds_the_whole_table_and_the_summary(tmp_path: Path) -> None:
     assert found.summary() in words
     assert all(remark in words for remark in found.remarks())
     assert "3 of 30,000 codes differ" in words
-    assert 'class="differs"' in text
-    assert text.count('class="differs"') == 1
+    assert 'class="marked"' in text
+    assert text.count('class="marked"') == 1
 
 
 def test_it_is_one_file_that_loads_nothing(tmp_path: Path) -> None:

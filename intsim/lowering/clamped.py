@@ -6,12 +6,12 @@ from typing import Any
 
 from intsim.formats import Format
 from intsim.graph import Node
-from intsim.lowering.builder import Builder
+from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp
 
 
 def emit_clamped(
-    builder: Builder,
+    builder: LayerBuilder,
     node: Node,
     clamp: Clamp,
     format: Format,

@@ -1,4 +1,4 @@
-"""emit: one ONNX node becomes one node of the graph, and its outputs become reals or codes."""
+"""translate: one ONNX node becomes one node of the graph, and its outputs become reals or codes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from intsim.formats import Format
-from intsim.importers.onnx.builder import Builder, Operand, named_lengths
+from intsim.importers.onnx.builder import GraphBuilder, Operand, named_lengths
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.quantizers import Quantizer, sole_quantizer
 from intsim.ops import output_shapes, spelled
 
-Importer = Callable[[Builder, OnnxNode], None]
+Importer = Callable[[GraphBuilder, OnnxNode], None]
 """What an op family holds for each op: the function that adds such a node to the graph."""
 
 LARGEST_VALUE = 1 << 32
 """How many elements a tensor may have, unknown lengths not counted: a file of a few bytes can ask for terabytes."""
 
 
-def emit(
-    builder: Builder,
+def translate(
+    builder: GraphBuilder,
     node: OnnxNode,
     op: str,
     inputs: Sequence[Operand | None],
@@ -81,7 +81,7 @@ def emit(
         requantize(builder, node, made, copy)
 
 
-def requantize(builder: Builder, node: OnnxNode, x: Operand, quantizer: Quantizer) -> None:
+def requantize(builder: GraphBuilder, node: OnnxNode, x: Operand, quantizer: Quantizer) -> None:
     """Add the node that makes codes of codes, or reals; with the same format it is a copy under another name."""
     builder.add_value(quantizer.name, x.shape, quantizer.format)
     builder.operands[quantizer.name] = Operand(quantizer.name, x.shape, quantizer.format, integer=True)
@@ -90,12 +90,12 @@ def requantize(builder: Builder, node: OnnxNode, x: Operand, quantizer: Quantize
     builder.add_node(op, [builder.use(x, node)], [quantizer.name], {}, node, sources, quantizer.sources[0])
 
 
-def _name_of_codes(builder: Builder, tensor: str) -> str:
+def _name_of_codes(builder: GraphBuilder, tensor: str) -> str:
     """A name for the codes behind a real tensor: its own, unless the graph puts out its reals."""
     return builder.free_name(f"{tensor}#codes") if tensor in builder.model.outputs else tensor
 
 
-def view_as(builder: Builder, node: OnnxNode, x: Operand, format: Format, tensor: str) -> Operand:
+def view_as(builder: GraphBuilder, node: OnnxNode, x: Operand, format: Format, tensor: str) -> Operand:
     """The codes x with the meaning `format`: a Reinterpret node where their maker gave them another one."""
     if x.constant is not None:
         return replace(x, format=format)
