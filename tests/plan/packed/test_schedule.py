@@ -71,7 +71,7 @@ def test_programs_and_layers() -> None:
 def test_arrays_pass_between_them() -> None:
     """Each program makes what is read outside, and takes in what is made outside, once."""
     stages = make_stages(PLAN, ISAS[0], Wanted(frozenset(["y3"])), ())
-    parts = [stage.segment for stage in stages if stage.part is not None]
+    parts = [stage.segment for stage in stages if stage.segment is not None]
     assert [(tuple(p.inputs), tuple(p.made)) for p in parts] == [
         (("x",), ("y1",)),
         (("moved",), ("y2", "line")),
