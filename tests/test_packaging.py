@@ -186,6 +186,7 @@ def test_the_import_rules_are_kept(tree: Path) -> None:
         ("cli/run", "import matplotlib.pyplot", "matplotlib and jinja2 are for report"),
         ("files", "from PIL import Image", "pillow is for images"),
         ("model", "import rich.table", "click and rich are for cli"),
+        ("ranges/bounds", "import intsim.ranges.prove", "no circles, in no folder"),
     ],
 )
 def test_a_forbidden_import_is_refused(tree: Path, module: str, statement: str, contract: str) -> None:

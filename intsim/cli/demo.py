@@ -194,12 +194,13 @@ def show_end(report: str, refused: str) -> None:
 
 def write_report(path: str, facts: list[tuple[str, str]], comparisons: Mapping[str, Comparison]) -> str:
     """Write the HTML report; why there is none, or "" where there is one."""
-    from intsim.comparison.page import write_comparisons
+    from intsim.report import Page, write_page
 
     names = {"spec": "The spec", "planted": "A planted mistake, against the golden vectors"}
     headings = {names[k] if k in names else PEERS[k][0]: comparison for k, comparison in comparisons.items()}
     try:
-        write_comparisons("intsim demo", facts, headings, path)
+        sections = [comparison.section(heading) for heading, comparison in headings.items()]
+        write_page(path, Page("intsim: intsim demo", "intsim demo", sections, facts))
     except IntsimError as error:
         return str(error)
     return ""

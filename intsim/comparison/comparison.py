@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intsim.comparison.differences import TensorDifference
 from intsim.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from intsim.report import Section
 
 
 @dataclass(frozen=True)
@@ -155,11 +158,28 @@ class Comparison:
             remarks.append(", ".join(f"{names[k]} {v:.2%}" for k, v in self.accuracy.items()))
         return remarks
 
-    def to_html(self, path: str | Path) -> None:
-        """Write the report: one self-contained HTML file. Errors: MissingDependency without the extra [report]."""
-        from intsim.comparison.page import write_comparison
+    def section(self, heading: str = "") -> Section:
+        """It as a part of a page. Errors: MissingDependency without matplotlib."""
+        from intsim.comparison.page import make_section
 
-        write_comparison(self, path)
+        remarks = self.remarks()
+        if self.isolated:
+            remarks.insert(0, "Isolated: each layer was fed the peer's own inputs, so every difference is local.")
+        if self.causes:
+            causes = ", ".join(f"{cause} {count:,}" for cause, count in self.causes.most_common())
+            remarks.append(f"Causes of the local differences: {causes}.")
+        return make_section(heading, self.summary(), remarks, self.layers, self.HEADERS, self.rows())
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report: one self-contained HTML file.
+
+        Errors: MissingDependency without the extra [report]; UnusableInput where it cannot be written.
+        """
+        from intsim.report import Page, write_page
+
+        title = f"intsim: {self.model} against {self.against}"
+        heading = f"{self.model}, target {self.target}, against {self.against}"
+        write_page(path, Page(title, heading, [self.section()]))
 
 
 def _histogram_text(histogram: Counter[int], most: int = 5) -> str:
