@@ -14,6 +14,7 @@ from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
 from intsim.lowering import lower
 from intsim.model import Model
+from intsim.run import inputs as inputs_file
 from intsim.target import TARGETS, Target
 from tests.comparison.networks import NAMES, Written, classifier, planted, stimulus, tensors_of
 
@@ -254,3 +255,30 @@ def test_lowering_is_not_changed_by_a_comparison() -> None:
     after = tensors_of(MODEL, x)
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert lower(MODEL.graph, MODEL.target).layers[0].name == MODEL.lowered.layers[0].name
+
+
+def test_inputs_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again for each chunk of images, nor for the models that look for a cause."""
+    checked = []
+    real = inputs_file.check_inputs
+
+    def check_inputs(lowered: Any, x: Any) -> Any:
+        checked.append(x)
+        return real(lowered, x)
+
+    monkeypatch.setattr("intsim.model.check_inputs", check_inputs)
+    x = stimulus(40)
+    tensors = tensors_of(MODEL, x)
+    checked.clear()
+    tensors["first"] = tensors["first"] ^ 1
+    assert compare(MODEL, Written(tensors), x).causes
+    assert len(checked) == 1
+
+
+def test_checked_inputs_fit_no_other_format() -> None:
+    """A model whose input has fewer bits checks again."""
+    inputs = MODEL.named_inputs(stimulus())
+    assert MODEL.named_inputs(inputs) is inputs
+    narrow = MODEL.with_formats({"x": {"bits": 4}})
+    with pytest.raises(OutOfDomain):
+        narrow.run(inputs)
