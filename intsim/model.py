@@ -12,6 +12,7 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.graph import Graph, Node, Value
+from intsim.islands.environment import standard_floats
 from intsim.lowering import lower
 from intsim.lowering.lowered import Lowered
 from intsim.plan import Choice, Plan, make_plan
@@ -131,6 +132,7 @@ class Model:
         lengths = [shape[0] for shape in shapes if shape]
         return lengths[0] if lengths and None not in lengths else None
 
+    @standard_floats()
     def named_inputs(self, x: Array | Mapping[str, Array]) -> Inputs:
         """x by input name: float32 reals, or codes in their format's dtype. Errors: see `run`.
 
@@ -179,6 +181,7 @@ class Model:
             return SpecEngine(self.lowered).run(inputs, specs, override, progress=progress)
         return self._engine(threads, isa).run(inputs, specs, override, progress=progress)
 
+    @standard_floats()
     def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
         """The same network in another setting, e.g. {"conv3": {"bits": 4}}: see intsim.settings.with_formats.
 

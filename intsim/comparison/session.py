@@ -26,6 +26,7 @@ from intsim.comparison.differences import TensorDifference
 from intsim.comparison.peers import Peer, open_peer
 from intsim.comparison.peers.peer import all_codes, coded_tensors, taps_of_codes
 from intsim.errors import IntsimError, UnusableInput
+from intsim.islands.environment import standard_floats
 from intsim.lowering.lowered import Lowered
 from intsim.run.inputs import Inputs
 from intsim.run.result import Result
@@ -42,6 +43,7 @@ WIDEST = 64
 """Bits of an accumulator in which no sum overflows."""
 
 
+@standard_floats()
 def compare(
     model: Model,
     against: str | Peer,

@@ -14,6 +14,7 @@ import numpy as np
 from intsim.errors import UnusableInput
 from intsim.images.pixels import image_reals
 from intsim.images.preprocess import Preprocess
+from intsim.islands.environment import standard_floats
 
 Array = np.ndarray[Any, Any]
 
@@ -40,6 +41,7 @@ class Images:
     left_out: tuple[Path, ...]
 
 
+@standard_floats()
 def read_folder(
     path: str | Path,
     preprocess: Preprocess,

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from intsim import islands
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
+from intsim.islands import evaluate as islands
 from intsim.lowering import tables, tflite, xnnpack
 from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp, bounds

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from intsim import islands
 from intsim.errors import UnsupportedOp
 from intsim.graph import Node
+from intsim.islands import evaluate as islands
 from intsim.lowering import movement, onnxruntime
 from intsim.lowering.boundary import emit_quantize
 from intsim.lowering.builder import LayerBuilder

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from intsim.errors import UnsupportedOp
 from intsim.graph import Graph, Node
+from intsim.islands.environment import standard_floats
 from intsim.lowering import (
     activation,
     boundary,
@@ -41,6 +42,7 @@ ROUTES = {"float32": onnxruntime.float_reason, "onnx_reference": onnx_reference.
 """Requantizer -> the function that says why a node cannot run in integers there (None: it can); else shift's."""
 
 
+@standard_floats()
 def lower(graph: Graph, target: Target) -> Lowered:
     """What each layer of the graph computes on the target.
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from intsim import islands
 from intsim.formats import Format
+from intsim.islands import evaluate as islands
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Fraction, Mapping[str, Any]], Fraction]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from intsim.errors import OutOfDomain, UnsupportedOp
-from intsim.islands import evaluate
+from intsim.islands.evaluate import evaluate
 from intsim.lowering.lowered import Layer
 from intsim.ranges.bounds import Bounds
 from intsim.summation import PLAIN

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from intsim.errors import UnsupportedOp, UnusableInput
 from intsim.importers.onnx.onnx_node import INTSIM
+from intsim.islands.environment import standard_floats
 from intsim.levels import BITS, Levels, join
 
 Array = np.ndarray[Any, Any]
@@ -53,6 +54,7 @@ class PostResult:
     rows: tuple[LayerError, ...]
 
 
+@standard_floats()
 def post_model(
     source: onnx.ModelProto,
     *,

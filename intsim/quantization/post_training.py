@@ -16,6 +16,7 @@ import onnx
 
 from intsim.errors import UnusableInput
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.islands.environment import standard_floats
 from intsim.quantization.bias import Bias, quantize_bias
 from intsim.quantization.calibrate import Calibration, Measured, Progress, Shares, count_shares
 from intsim.quantization.candidates import Candidate, Trial, try_tensor
@@ -89,6 +90,7 @@ class QuantizationResult:
     rows: tuple[TensorReport, ...]
 
 
+@standard_floats()
 def quantize_model(
     float_model: str | Path | bytes | onnx.ModelProto,
     calibration: Array,

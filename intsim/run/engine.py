@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
+from intsim.islands.environment import standard_floats
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.choose import Choice, find_kernel
 from intsim.plan.plan import Plan
@@ -85,6 +86,7 @@ class Engine:
 
         return Crew(self.threads)
 
+    @standard_floats()
     def run(
         self,
         inputs: Mapping[str, Array],

@@ -12,6 +12,7 @@ import numpy as np
 from intsim import spec
 from intsim.errors import AccumulatorOverflow, OutOfDomain, UnusableInput
 from intsim.formats import Format
+from intsim.islands.environment import standard_floats
 from intsim.lowering.lowered import MAC_LAYERS, Layer, Lowered
 from intsim.run.batches import Batch, Progress, run_batches
 from intsim.run.inputs import check_override
@@ -35,6 +36,7 @@ class SpecEngine:
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered
 
+    @standard_floats()
     def run(
         self,
         inputs: Mapping[str, Array],
@@ -66,6 +68,7 @@ def _recompute(layer: Layer, operands: Sequence[Array], parameters: Mapping[str,
     return run_layer(replace(layer, parameters=parameters), operands, None)[0]
 
 
+@standard_floats()
 def run_reference(
     lowered: Lowered,
     inputs: Mapping[str, Array],

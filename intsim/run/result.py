@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from intsim.formats import Format
+from intsim.islands.environment import standard_floats
 from intsim.taps.tap import Tap
 
 Array = np.ndarray[Any, Any]
@@ -28,6 +29,7 @@ class Output:
         return None if self.format is None else self.values
 
     @property
+    @standard_floats()
     def real(self) -> Array:
         """The output's reals, float32: scale * (code - zero_point)."""
         return self.values if self.format is None else self.format.real(self.values)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import code_range, factor, round_saturate, to_float32
 from intsim.spec.fma import fma
@@ -14,6 +15,7 @@ from intsim.spec.integers import INT64, Integers, as_integers, result
 from intsim.spec.operands import broadcastable
 
 
+@standard_floats()
 def add_float32(
     a: npt.ArrayLike,
     b: npt.ArrayLike,

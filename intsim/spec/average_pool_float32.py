@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import code_range, factor, round_saturate, to_float32
 from intsim.spec.integers import Integers
@@ -14,6 +15,7 @@ from intsim.spec.operands import centred
 from intsim.spec.windows import pooling
 
 
+@standard_floats()
 def average_pool_float32(
     x: npt.ArrayLike,
     *,

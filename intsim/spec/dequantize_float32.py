@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import Float32, scales, to_float32
 from intsim.spec.integers import INT64, as_integers, subtract
 
 
+@standard_floats()
 def dequantize_float32(x: npt.ArrayLike, *, scale: Any, zero_point: npt.ArrayLike = 0, axis: int = 1) -> Float32:
     """Reals: float32(x - zero_point) * scale; the difference is exact, then each step is rounded to float32.
 

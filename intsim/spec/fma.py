@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec.float32 import Float32
 
 Float64 = npt.NDArray[np.float64]
 
 
+@standard_floats()
 def fma(a: Float32, b: Float32, c: Float32) -> Float32:
     """a * b + c, exact and then rounded once to float32, ties to even (IEEE 754-2019, fusedMultiplyAdd).
 

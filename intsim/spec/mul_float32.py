@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import code_range, factor, round_saturate, to_float32
 from intsim.spec.integers import Integers, multiply
 from intsim.spec.operands import broadcastable, centred
 
 
+@standard_floats()
 def mul_float32(
     a: npt.ArrayLike,
     b: npt.ArrayLike,

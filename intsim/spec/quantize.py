@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import Float32, reals, scales
 from intsim.spec.integers import Integers, add, result
@@ -15,6 +16,7 @@ from intsim.spec.rounding import divide
 from intsim.spec.saturate import saturate
 
 
+@standard_floats()
 def quantize(
     r: npt.ArrayLike,
     *,

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import clamp_round, code_range, reals, scales
 from intsim.spec.integers import Integers
 
 
+@standard_floats()
 def quantize_float32(
     r: npt.ArrayLike,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import code_range, reals, scales
 from intsim.spec.integers import Integers
@@ -25,6 +26,7 @@ ROUNDING_MODES = {
 """QONNX's names of rounding modes, in upper case, and this project's. Its HALF_UP is half AWAY from zero."""
 
 
+@standard_floats()
 def quantize_qonnx(
     r: npt.ArrayLike,
     *,

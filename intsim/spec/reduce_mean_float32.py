@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import clamp_round, code_range, factor, to_float32
 from intsim.spec.integers import Integers, result
@@ -15,6 +16,7 @@ from intsim.spec.reduce import reduced_sum
 from intsim.spec.saturate import wrap
 
 
+@standard_floats()
 def reduce_mean_float32(
     x: npt.ArrayLike,
     *,

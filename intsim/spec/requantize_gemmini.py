@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import scales, to_float32
 from intsim.spec.integers import Integers, as_integers, result
 from intsim.spec.saturate import saturate
 
 
+@standard_floats()
 def requantize_gemmini(
     acc: npt.ArrayLike,
     *,

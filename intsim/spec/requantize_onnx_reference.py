@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import scales
 from intsim.spec.integers import Integers, as_integers
 
 
+@standard_floats()
 def requantize_onnx_reference(
     acc: npt.ArrayLike,
     *,

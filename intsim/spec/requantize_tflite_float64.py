@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.integers import Integers, add, along, as_integers, result
 from intsim.spec.saturate import saturate
 
 
+@standard_floats()
 def requantize_tflite_float64(
     acc: npt.ArrayLike,
     *,

@@ -7,12 +7,14 @@ from typing import Any
 import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.float32 import Float32, scales
 from intsim.spec.integers import Integers, as_integers
 from intsim.spec.requantize_float32 import requantize_float32
 
 
+@standard_floats()
 def requantize_xnnpack_fp32(
     acc: npt.ArrayLike,
     *,

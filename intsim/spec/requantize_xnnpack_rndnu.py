@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intsim.islands.environment import standard_floats
 from intsim.spec import checks
 from intsim.spec.integers import Integers, add, as_integers, multiply, result
 from intsim.spec.requantize_xnnpack_fp32 import bounded_scales
@@ -14,6 +15,7 @@ from intsim.spec.rounding import shift_right
 from intsim.spec.saturate import saturate
 
 
+@standard_floats()
 def requantize_xnnpack_rndnu(
     acc: npt.ArrayLike,
     *,

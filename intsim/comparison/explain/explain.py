@@ -13,6 +13,7 @@ from intsim.comparison.explain import code, elementwise, mac, movement, multipli
 from intsim.comparison.explain.elements import Elements
 from intsim.comparison.explain.explanation import Coordinate, Explanation, Step
 from intsim.errors import UnsupportedOp, UnusableInput
+from intsim.islands.environment import standard_floats
 from intsim.lowering.lowered import Layer, Lowered
 from intsim.run.batches import cut, divide
 from intsim.run.inputs import values_of
@@ -61,6 +62,7 @@ EXPLAINERS: Mapping[str, Explainer] = {
 """Layer op -> the function that explains one of its elements."""
 
 
+@standard_floats()
 def explain(
     model: Model, x: Array | Mapping[str, Array], tensor: str, index: Coordinate, threads: int | None = None
 ) -> Explanation:

@@ -30,6 +30,7 @@ from intsim.importers.onnx.float_tail import dequantize_tail
 from intsim.importers.onnx.model_file import parse_model
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.translate import Importer
+from intsim.islands.environment import standard_floats
 
 IMPORTERS: Mapping[tuple[str, str], Importer] = {
     **qdq.OPS,
@@ -50,6 +51,7 @@ IMPORTERS: Mapping[tuple[str, str], Importer] = {
 """(domain, op) -> its importer. Identity and Dropout are gone before."""
 
 
+@standard_floats()
 def load(source: str | Path | bytes | ModelProto) -> Graph:
     """The Graph of an ONNX model; see `load_graph`."""
     model, fault = parse_model(source)
