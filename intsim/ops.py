@@ -1,5 +1,6 @@
-"""The ops of a Graph: name, arity, and the rule that gives the output shapes.
+"""The ops of a Graph: name, arity, the rule that gives the output shapes, and the traits that say what an op is.
 
+Every set of op names elsewhere comes from the traits here, or states a fact about someone else's software.
 A length is an int, or unknown: None, or a str that names it (two lengths of the same name are equal).
 """
 
@@ -28,12 +29,31 @@ class ShapeMismatch(Exception):
 
 @dataclass(frozen=True)
 class Op:
-    """One op: its name, how many inputs it takes (most: None for any number), and its shape rule."""
+    """One op: its name, how many inputs it takes (most: None for any number), its shape rule, and its traits.
+
+    macs: sums products of its first two operands. means: divides a sum of elements by their number.
+    combines: brings several operands to one format, element by element or one after the other.
+    maps: a function of one element, the same for all elements (of a channel).
+    moves: each output element is an input element, or a constant; nothing is computed.
+    rearranges: moves, and no input element comes twice; only order and shape change.
+    clamps: limits each element to a range. converts: from reals to codes, back, or from format to format.
+    internal: acts on codes, and ONNX has no op of that name.
+    An op without any trait has no integer form: a float island, or the tail.
+    """
 
     name: str
     least: int
     most: int | None
     rule: Rule
+    macs: bool = False
+    means: bool = False
+    combines: bool = False
+    maps: bool = False
+    moves: bool = False
+    rearranges: bool = False
+    clamps: bool = False
+    converts: bool = False
+    internal: bool = False
 
 
 def output_shapes(op: str, attributes: Mapping[str, Any], shapes: Sequence[Shape], node: str) -> Shapes:
@@ -431,44 +451,66 @@ def _batch_normalization(attributes: Mapping[str, Any], shapes: Shapes) -> Shape
 OPS: Mapping[str, Op] = {
     op.name: op
     for op in (
-        Op("Conv", 2, 3, _conv),
-        Op("MatMul", 2, 2, _matmul),
-        Op("Gemm", 2, 3, _gemm),
-        Op("Add", 2, 2, _elementwise),
-        Op("Sub", 2, 2, _elementwise),
-        Op("Mul", 2, 2, _elementwise),
+        Op("Conv", 2, 3, _conv, macs=True),
+        Op("MatMul", 2, 2, _matmul, macs=True),
+        Op("Gemm", 2, 3, _gemm, macs=True),
+        Op("Add", 2, 2, _elementwise, combines=True),
+        Op("Sub", 2, 2, _elementwise, combines=True),
+        Op("Mul", 2, 2, _elementwise, combines=True),
         Op("Div", 2, 2, _elementwise),
         Op("Min", 2, 2, _elementwise),
         Op("Max", 2, 2, _elementwise),
-        Op("Concat", 1, None, _concat),
-        Op("Relu", 1, 1, _unary),
-        Op("Clip", 1, 1, _unary),
-        Op("CodeClip", 1, 1, _unary),
-        Op("LeakyRelu", 1, 1, _unary),
-        Op("PRelu", 2, 2, _prelu),
-        Op("Sigmoid", 1, 1, _unary),
-        Op("Tanh", 1, 1, _unary),
-        Op("HardSigmoid", 1, 1, _unary),
-        Op("HardSwish", 1, 1, _unary),
-        Op("MaxPool", 1, 1, _pool),
-        Op("AveragePool", 1, 1, _pool),
-        Op("GlobalAveragePool", 1, 1, _global_pool),
-        Op("ReduceMean", 1, 1, _reduce),
-        Op("Flatten", 1, 1, _flatten),
-        Op("Reshape", 1, 1, _reshape),
-        Op("Transpose", 1, 1, _transpose),
-        Op("Squeeze", 1, 1, _squeeze),
-        Op("Unsqueeze", 1, 1, _unsqueeze),
-        Op("Slice", 1, 1, _slice),
-        Op("Split", 1, 1, _split),
-        Op("Pad", 1, 1, _pad),
-        Op("Resize", 1, 1, _resize),
+        Op("Concat", 1, None, _concat, combines=True),
+        Op("Relu", 1, 1, _unary, clamps=True),
+        Op("Clip", 1, 1, _unary, clamps=True),
+        Op("CodeClip", 1, 1, _unary, clamps=True, internal=True),
+        Op("LeakyRelu", 1, 1, _unary, maps=True),
+        Op("PRelu", 2, 2, _prelu, maps=True),
+        Op("Sigmoid", 1, 1, _unary, maps=True),
+        Op("Tanh", 1, 1, _unary, maps=True),
+        Op("HardSigmoid", 1, 1, _unary, maps=True),
+        Op("HardSwish", 1, 1, _unary, maps=True),
+        Op("MaxPool", 1, 1, _pool, moves=True),
+        Op("AveragePool", 1, 1, _pool, means=True),
+        Op("GlobalAveragePool", 1, 1, _global_pool, means=True),
+        Op("ReduceMean", 1, 1, _reduce, means=True),
+        Op("Flatten", 1, 1, _flatten, rearranges=True),
+        Op("Reshape", 1, 1, _reshape, rearranges=True),
+        Op("Transpose", 1, 1, _transpose, rearranges=True),
+        Op("Squeeze", 1, 1, _squeeze, rearranges=True),
+        Op("Unsqueeze", 1, 1, _unsqueeze, rearranges=True),
+        Op("Slice", 1, 1, _slice, rearranges=True),
+        Op("Split", 1, 1, _split, rearranges=True),
+        Op("Pad", 1, 1, _pad, moves=True),
+        Op("Resize", 1, 1, _resize, moves=True),
         Op("BatchNormalization", 5, 5, _batch_normalization),
         Op("Softmax", 1, 1, _softmax),
-        Op("QuantizeLinear", 1, 1, _unary),
-        Op("DequantizeLinear", 1, 1, _unary),
-        Op("Requantize", 1, 1, _unary),
-        Op("Reinterpret", 1, 1, _unary),
+        Op("QuantizeLinear", 1, 1, _unary, converts=True),
+        Op("DequantizeLinear", 1, 1, _unary, converts=True),
+        Op("Requantize", 1, 1, _unary, converts=True, internal=True),
+        Op("Reinterpret", 1, 1, _unary, converts=True, internal=True),
     )
 }
 """Every op that a Graph may hold, by name."""
+
+
+def _with(trait: str) -> frozenset[str]:
+    return frozenset(op.name for op in OPS.values() if getattr(op, trait))
+
+
+MACS = _with("macs")
+MEANS = _with("means")
+COMBINES = _with("combines")
+MAPS = _with("maps")
+REARRANGES = _with("rearranges")
+MOVES = _with("moves") | REARRANGES
+CONVERTS = _with("converts")
+INTERNAL = _with("internal")
+CLAMPS = _with("clamps") - INTERNAL
+"""The names of the ops with each trait; of the clamps those of reals."""
+
+REQUANTIZES = MACS | MEANS | COMBINES
+"""Ops that make new numbers, which are rounded to the output's format: a clamp of their output codes can follow."""
+
+KEEPS_FORMAT = MOVES | _with("clamps")
+"""Ops whose output has the format of their input, and takes its new one where a setting changes it."""

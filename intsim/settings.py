@@ -13,6 +13,7 @@ from intsim.errors import UnusableInput
 from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
 from intsim.lowering.clamps import find_clamps
+from intsim.ops import KEEPS_FORMAT, MACS
 
 Array = np.ndarray[Any, Any]
 
@@ -21,27 +22,6 @@ BITS = range(2, 17)
 
 BIAS = 2
 """The index of the bias among the inputs of a MAC node."""
-
-MAC_OPS = ("Conv", "MatMul", "Gemm")
-
-FORMAT_KEEPERS = frozenset(
-    {
-        "MaxPool",
-        "Flatten",
-        "Reshape",
-        "Transpose",
-        "Squeeze",
-        "Unsqueeze",
-        "Slice",
-        "Split",
-        "Pad",
-        "Resize",
-        "Relu",
-        "Clip",
-        "CodeClip",
-    }
-)
-"""Ops whose output takes its input's new format where both had one format before."""
 
 METADATA = "intsim.formats"
 """Where a changed graph records its changes (JSON)."""
@@ -102,7 +82,7 @@ class _Change:
         for node in graph.nodes:
             self._keep_format(node)
         for node in graph.nodes:
-            if node.op in MAC_OPS and len(node.inputs) > BIAS and node.inputs[BIAS]:
+            if node.op in MACS and len(node.inputs) > BIAS and node.inputs[BIAS]:
                 self._align_bias(node)
 
     def graph(self) -> Graph:
@@ -128,7 +108,7 @@ class _Change:
         operands = [
             n
             for i, n in enumerate(node.inputs)
-            if n in self._constants and self._old.format(n) is not None and not (node.op in MAC_OPS and i == BIAS)
+            if n in self._constants and self._old.format(n) is not None and not (node.op in MACS and i == BIAS)
         ]
         clamp = find_clamps(self._old).get(node.name)
         outputs = node.outputs if clamp is None else (clamp.output,)
@@ -161,7 +141,7 @@ class _Change:
 
     def _keep_format(self, node: Node) -> None:
         """Hand a changed input format on to the outputs of a node that had the input's format."""
-        if node.op not in FORMAT_KEEPERS or not node.inputs:
+        if node.op not in KEEPS_FORMAT or not node.inputs:
             return
         before, now = self._old.format(node.inputs[0]), self._values[node.inputs[0]].format
         if before is None or now is None or before == now:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from intsim.ops import MACS
+
 if TYPE_CHECKING:
     from intsim.graph import Node
     from intsim.model import Model
-
-PRODUCTS = ("MatMul", "Gemm")
 
 
 def count_macs(model: Model) -> int | None:
@@ -25,7 +25,7 @@ def macs_by_node(model: Model) -> dict[str, int | None]:
     other; a matrix product has output elements * inner length. Adds, pools and requantizing count nothing, and it is
     all the same whether the target adds up in integers or in float.
     """
-    return {n.name: _macs(model, n) for n in model.graph.nodes if n.op in ("Conv", *PRODUCTS)}
+    return {n.name: _macs(model, n) for n in model.graph.nodes if n.op in MACS}
 
 
 def _macs(model: Model, node: Node) -> int | None:

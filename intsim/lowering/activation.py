@@ -14,6 +14,7 @@ from intsim.lowering import tables, tflite, xnnpack
 from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp, bounds
 from intsim.lowering.families import FAMILIES
+from intsim.ops import CLAMPS
 from intsim.target import Target
 
 OPS = (*tables.FUNCTIONS, "CodeClip")
@@ -29,7 +30,7 @@ def lower_activation(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
         low, high = node.attributes["low"], node.attributes["high"]
         builder.emit("clip", (name,), output, y, node, low=low, high=high)
         return
-    if node.op in ("Relu", "Clip") and x == y:
+    if node.op in CLAMPS and x == y:
         codes = Clamp(output, *bounds(node)).codes(y) or (y.low, y.high)
         builder.emit("clip", (name,), output, y, node, low=codes[0], high=codes[1])
         return

@@ -16,24 +16,8 @@ from fractions import Fraction
 
 from intsim.formats import Format
 from intsim.graph import Graph, Node
+from intsim.ops import CLAMPS, MACS, REQUANTIZES
 
-CLAMPED = frozenset(
-    {
-        "Conv",
-        "MatMul",
-        "Gemm",
-        "Add",
-        "Sub",
-        "Mul",
-        "Concat",
-        "AveragePool",
-        "GlobalAveragePool",
-        "ReduceMean",
-    }
-)
-"""Ops that can carry a clamp on their output codes."""
-
-MAC_OPS = ("Conv", "MatMul", "Gemm")
 SLOPED = ("LeakyRelu", "PRelu")
 
 
@@ -77,12 +61,12 @@ def find_clamps(graph: Graph) -> Mapping[str, Clamp]:
     readers = _readers(graph)
     found: dict[str, Clamp] = {}
     for head in graph.nodes:
-        if head.op not in CLAMPED or graph.format(head.outputs[0]) is not None:
+        if head.op not in REQUANTIZES or graph.format(head.outputs[0]) is not None:
             continue
         output, low, high, absorbed = head.outputs[0], -math.inf, math.inf, []
         while graph.format(output) is None and output not in graph.outputs and len(readers.get(output, ())) == 1:
             follower = readers[output][0]
-            if follower.op not in ("Relu", "Clip"):
+            if follower.op not in CLAMPS:
                 break
             next_low, next_high = bounds(follower)
             low, high = min(max(low, next_low), next_high), min(max(high, next_low), next_high)
@@ -100,7 +84,7 @@ def find_slopes(graph: Graph) -> Mapping[str, Clamp]:
     for head in graph.nodes:
         output = head.outputs[0]
         followers = readers.get(output, [])
-        if head.op not in MAC_OPS or graph.format(output) is not None or output in graph.outputs:
+        if head.op not in MACS or graph.format(output) is not None or output in graph.outputs:
             continue
         if len(followers) == 1 and followers[0].op in SLOPED and graph.format(followers[0].outputs[0]) is not None:
             found[head.name] = Clamp(followers[0].outputs[0], nodes=(followers[0],), slope=followers[0])

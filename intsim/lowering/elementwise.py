@@ -17,8 +17,6 @@ from intsim.lowering.families import FAMILIES
 
 Emit = Callable[[LayerBuilder, Node, Clamp, tuple[str, ...], Format, Format], None]
 
-OPS = ("Add", "Sub", "Mul", "Concat")
-
 
 def lower_elementwise(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """y = requantize(a op b) by the arithmetic of the target's family; Concat requantizes each operand."""

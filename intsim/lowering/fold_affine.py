@@ -20,11 +20,11 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
+from intsim.ops import CLAMPS, MACS
 from intsim.target import Target
 
 Array = np.ndarray[Any, Any]
 
-MAC = ("Conv", "MatMul", "Gemm")
 UNIT = 2.0**-20
 FOLDED = "folded"
 """The attribute of a layer that something was folded into: the ops, in order."""
@@ -52,7 +52,7 @@ def fold_affine(graph: Graph, target: Target) -> Graph:
     values, constants = dict(graph.values), dict(graph.constants)
     nodes: dict[str, Node] = {node.name: node for node in graph.nodes}
     for head in graph.nodes:
-        if head.op not in MAC or target.at(head.name).float_islands:
+        if head.op not in MACS or target.at(head.name).float_islands:
             continue
         affine = _behind(graph, head, readers)
         folded = None if affine is None else _folded(graph, head, affine, values, constants)
@@ -79,7 +79,7 @@ def _behind(graph: Graph, head: Node, readers: dict[str, list[Node]]) -> Affine 
             break
         affine = further
     output = affine.output
-    while (reader := _sole_reader(graph, output, readers)) is not None and reader.op in ("Relu", "Clip"):
+    while (reader := _sole_reader(graph, output, readers)) is not None and reader.op in CLAMPS:
         output = reader.outputs[0]
     return affine if affine.nodes and graph.format(output) is not None else None
 

@@ -24,16 +24,17 @@ from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp, find_clamps, find_slopes
 from intsim.lowering.fold_affine import fold_affine
 from intsim.lowering.lowered import Lowered
+from intsim.ops import COMBINES, MACS, MEANS, MOVES
 from intsim.target import Target
 
 Family = Callable[[LayerBuilder, Node, Clamp], None]
 
 FAMILIES: Mapping[str, Family] = {
-    **dict.fromkeys(mac.OPS, mac.lower_mac),
-    **dict.fromkeys(elementwise.OPS, elementwise.lower_elementwise),
-    **dict.fromkeys(pooling.OPS, pooling.lower_mean),
+    **dict.fromkeys(MACS, mac.lower_mac),
+    **dict.fromkeys(COMBINES, elementwise.lower_elementwise),
+    **dict.fromkeys(MEANS, pooling.lower_mean),
     **dict.fromkeys(activation.OPS, activation.lower_activation),
-    **dict.fromkeys(movement.OPS, movement.lower_movement),
+    **dict.fromkeys(MOVES, movement.lower_movement),
     **dict.fromkeys(boundary.OPS, boundary.lower_boundary),
 }
 """Op -> the function that lowers it to integers; what is not here can only be a float island or a float tail."""

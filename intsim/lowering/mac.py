@@ -18,8 +18,6 @@ from intsim.lowering.clamps import Clamp
 from intsim.lowering.fold_affine import FOLDED
 from intsim.lowering.lowered import accumulator_of
 
-OPS = ("Conv", "MatMul", "Gemm")
-
 
 def lower_mac(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """acc = conv or matmul of centred codes + aligned bias; y = requantize(acc); then the clamp, if any.

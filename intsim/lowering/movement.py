@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering.activation import emit_requantize_codes
 from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp
-
-OPS = (
-    "MaxPool",
-    "Flatten",
-    "Reshape",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-    "Slice",
-    "Split",
-    "Pad",
-    "Resize",
-)
 
 
 def lower_movement(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
@@ -50,32 +38,50 @@ def emit_movement(
     return builder.emit(op, (name,), output, format, node, **kwargs, **parameters)
 
 
+Arguments = Callable[[Node, Format | None, int], Mapping[str, Any]]
+"""The parameters of the spec function, from the node, the format of what moves, and which output it is."""
+
+
 def arguments(node: Node, format: Format | None, index: int = 0) -> tuple[str, Mapping[str, Any]]:
-    """The spec function and the parameters of a movement node's index-th output."""
-    attributes = node.attributes
-    if node.op == "MaxPool":
-        return "max_pool", {k: attributes[k] for k in ("kernel", "strides", "pads", "dilations", "ceil_mode")}
-    if node.op == "Flatten":
-        return "flatten", {"axis": attributes["axis"]}
-    if node.op == "Split":
-        start = sum(attributes["sizes"][:index])
-        stop = start + attributes["sizes"][index]
-        return "slice", {"starts": (start,), "ends": (stop,), "axes": (attributes["axis"],), "steps": (1,)}
-    if node.op == "Pad":
-        value = float(attributes.get("value", 0.0))
-        fill: float = value if format is None else code_of(value, format)
-        return "pad", {"pads": attributes["pads"], "mode": attributes["mode"], "value": fill}
-    if node.op == "Resize":
-        keys = ("scales", "sizes", "coordinate_mode", "nearest_mode")
-        return "resize_nearest", {k: attributes.get(k) for k in keys}
-    keys_by_op = {
-        "Reshape": ("shape",),
-        "Transpose": ("perm",),
-        "Squeeze": ("axes",),
-        "Unsqueeze": ("axes",),
-        "Slice": ("starts", "ends", "axes", "steps"),
-    }
-    return node.op.lower(), {k: attributes[k] for k in keys_by_op[node.op]}
+    """The spec function and the parameters of a movement node's index-th output. Errors: UnsupportedOp."""
+    if node.op not in LAYERS:
+        raise UnsupportedOp(f"node {node.name!r} ({node.op}): no layer moves codes like that")
+    op, parameters = LAYERS[node.op]
+    return op, parameters(node, format, index)
+
+
+def _attributes(*keys: str) -> Arguments:
+    return lambda node, format, index: {key: node.attributes.get(key) for key in keys}
+
+
+def _split(node: Node, format: Format | None, index: int) -> Mapping[str, Any]:
+    start = sum(node.attributes["sizes"][:index])
+    stop = start + node.attributes["sizes"][index]
+    return {"starts": (start,), "ends": (stop,), "axes": (node.attributes["axis"],), "steps": (1,)}
+
+
+def _pad(node: Node, format: Format | None, index: int) -> Mapping[str, Any]:
+    value = float(node.attributes.get("value", 0.0))
+    fill: float = value if format is None else code_of(value, format)
+    return {"pads": node.attributes["pads"], "mode": node.attributes["mode"], "value": fill}
+
+
+LAYERS: Mapping[str, tuple[str, Arguments]] = {
+    "MaxPool": ("max_pool", _attributes("kernel", "strides", "pads", "dilations", "ceil_mode")),
+    "Flatten": ("flatten", _attributes("axis")),
+    "Reshape": ("reshape", _attributes("shape")),
+    "Transpose": ("transpose", _attributes("perm")),
+    "Squeeze": ("squeeze", _attributes("axes")),
+    "Unsqueeze": ("unsqueeze", _attributes("axes")),
+    "Slice": ("slice", _attributes("starts", "ends", "axes", "steps")),
+    "Split": ("slice", _split),
+    "Pad": ("pad", _pad),
+    "Resize": ("resize_nearest", _attributes("scales", "sizes", "coordinate_mode", "nearest_mode")),
+}
+"""Op -> the spec function that moves its codes, and that function's parameters."""
+
+MOVEMENT_LAYERS = frozenset(op for op, _ in LAYERS.values())
+"""The spec functions that move codes."""
 
 
 def code_of(value: float, format: Format) -> int:

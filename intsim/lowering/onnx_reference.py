@@ -6,8 +6,8 @@ Source: onnx/onnx, onnx/reference/ops/op_qlinear_conv.py, op_qlinear_matmul.py, 
 from __future__ import annotations
 
 from intsim.graph import Graph, Node
-from intsim.lowering import onnxruntime
 from intsim.lowering.clamps import Clamp
+from intsim.ops import CONVERTS, INTERNAL, MACS, MOVES
 
 EXACT_TABLES = frozenset({"Relu", "Clip", "LeakyRelu", "PRelu", "Requantize"})
 """Functions of one code whose float32 result does not depend on how NumPy orders operations."""
@@ -19,13 +19,13 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
     DequantizeLinear, Conv, QuantizeLinear is a float convolution there; here it is lowered as QLinearConv, so that its
     result is defined to the bit.
     """
-    if node.op in ("QuantizeLinear", "DequantizeLinear", "Reinterpret", "CodeClip"):
+    if node.op in (CONVERTS | INTERNAL) - EXACT_TABLES:
         return None
-    names = node.inputs[:2] if node.op in ("Conv", "MatMul", "Gemm") else node.inputs[:1]
-    output = clamp.output if node.op in ("Conv", "MatMul", "Gemm") else node.outputs[0]
+    names = node.inputs[:2] if node.op in MACS else node.inputs[:1]
+    output = clamp.output if node.op in MACS else node.outputs[0]
     real = next((n for n in (*names, output) if graph.format(n) is None), None)
     if real is not None:
         return f"tensor {real!r} is not quantized"
-    if node.op in ("Conv", "MatMul", "Gemm") or node.op in onnxruntime.MOVEMENT_OPS | EXACT_TABLES:
+    if node.op in MACS | MOVES | EXACT_TABLES:
         return None
     return f"onnx's ReferenceEvaluator computes {node.op} in float32"

@@ -15,6 +15,7 @@ from intsim.formats import Format
 from intsim.graph import Graph, Node
 from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp
+from intsim.ops import CLAMPS, CONVERTS, INTERNAL, MACS, MAPS, MOVES
 
 BIAS_SCALE_TOLERANCE = 0.01
 """A Conv whose bias scale differs from x_scale * w_scale by more (relative) stays in float."""
@@ -22,30 +23,23 @@ BIAS_SCALE_TOLERANCE = 0.01
 INTEGER_OPS = frozenset({"Conv", "MatMul", "Gemm", "Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool"})
 """Ops with an integer kernel between 8-bit formats of one signedness."""
 
-MOVEMENT_OPS = frozenset(
-    {"MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Pad", "Resize"}
-)
-"""Ops that only move or select codes: the same codes, whether ONNX Runtime moves integers or dequantized reals."""
-
 PROPAGATED_OPS = frozenset({"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"})
 """Ops without a quantizer of their own in the file, across which ONNX Runtime moves a DequantizeLinear."""
 
-TABLE_OPS = frozenset(
-    {"Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Requantize"}
-)
+TABLE_OPS = MAPS | CLAMPS | {"Requantize"}
 """Functions of one code: integer kernel or float island, a table of their float32 results is exact."""
 
 
 def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str | None:
     """Why ONNX Runtime computes a node in float32; None where it is an integer kernel, a movement or a table."""
-    if node.op in ("QuantizeLinear", "DequantizeLinear", "Reinterpret", "CodeClip"):
+    if node.op in (CONVERTS | INTERNAL) - TABLE_OPS:
         return None
-    if node.op in MOVEMENT_OPS | TABLE_OPS:
+    if node.op in MOVES | TABLE_OPS:  # moved codes are the same, whether it moves them or dequantized reals
         real = next((n for n in (node.inputs[0], *node.outputs) if graph.format(n) is None), None)
         return None if real is None else f"tensor {real!r} is not quantized"
     if node.op not in INTEGER_OPS:
         return f"ONNX Runtime has no integer kernel for {node.op}"
-    operands = node.inputs[:2] if node.op in ("Conv", "MatMul", "Gemm") else node.inputs
+    operands = node.inputs[:2] if node.op in MACS else node.inputs
     formats = []
     for name in operands:
         format = graph.format(name)
@@ -60,11 +54,11 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
     if node.attributes.get("integer_kernel"):
         return None
     if y is None:
-        return None if node.op in ("MatMul", "Gemm") else f"tensor {clamp.output!r} is not quantized"
+        return None if node.op in MACS - {"Conv"} else f"tensor {clamp.output!r} is not quantized"
     wide = next((f for f in (*formats, y) if f.bits != 8), None)
     if wide is not None and not (node.op in ("Conv", "MatMul") and y.bits == 32):
         return f"{node.op} with a {wide.bits}-bit tensor has no integer kernel"
-    activations = formats[:1] if node.op in ("Conv", "MatMul", "Gemm") else formats
+    activations = formats[:1] if node.op in MACS else formats
     if y.bits == 8 and any(f.signed != y.signed for f in activations):
         return "its input and output differ in signedness"
     if clamp.nodes and clamp.codes(y) is not None:

@@ -18,9 +18,12 @@ from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.families import FAMILIES
 
-OPS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
-
-MEANS = {"tflite": tflite.emit_mean, "tosa": tosa.emit_mean, "xnnpack": xnnpack.emit_mean, "quotient": exact.emit_mean}
+EMIT_MEAN = {
+    "tflite": tflite.emit_mean,
+    "tosa": tosa.emit_mean,
+    "xnnpack": xnnpack.emit_mean,
+    "quotient": exact.emit_mean,
+}
 POOLS = {"tflite": tflite.pool_parameters, "tosa": tosa.pool_parameters, "xnnpack": tflite.pool_parameters}
 """Families whose pools keep the input's format; a change of format follows."""
 
@@ -50,7 +53,7 @@ def lower_mean(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
         _emit_shifted(builder, node, clamp, name, x, y)
     elif node.op != "AveragePool":
         axes, lengths = _reduced(builder, node)
-        MEANS[family](builder, node, clamp, name, x, axes, math.prod(lengths))
+        EMIT_MEAN[family](builder, node, clamp, name, x, axes, math.prod(lengths))
     elif family in POOLS and not _counts_padding(node):
         _emit_pool(builder, node, clamp, name, x, y)
     else:

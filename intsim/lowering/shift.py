@@ -15,9 +15,9 @@ from intsim.formats import Format
 from intsim.graph import Graph, Node
 from intsim.lowering.builder import codes_of
 from intsim.lowering.clamps import Clamp
+from intsim.ops import MACS
 from intsim.target import Target
 
-MAC_OPS = frozenset({"Conv", "MatMul", "Gemm"})
 SECOND_OPERAND_MAY_BE_REAL = frozenset({"PRelu", "BatchNormalization"})
 
 
@@ -29,9 +29,9 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
     if node.op in ("QuantizeLinear", "DequantizeLinear"):
         return None
     operands = node.inputs[:1] if node.op in SECOND_OPERAND_MAY_BE_REAL else node.inputs
-    if node.op in MAC_OPS:
+    if node.op in MACS:
         operands = node.inputs[:2]  # a real bias is quantized by the target
-    result = () if node.op in MAC_OPS and in_tail else (clamp.output,)
+    result = () if node.op in MACS and in_tail else (clamp.output,)
     for name in (*operands, *result):
         if name and graph.format(name) is None:
             return f"tensor {name!r} is not quantized"

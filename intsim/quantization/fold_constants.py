@@ -12,16 +12,18 @@ from onnx.reference import ReferenceEvaluator
 
 from intsim.errors import MalformedGraph
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.ops import REARRANGES
 from intsim.quantization.float_graph import FloatGraph, first_line, node_proto
 from intsim.quantization.shapes import batch_sizes, shapes_at
 
 Array = np.ndarray[Any, Any]
 
-MOVES = frozenset({"Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Concat", "Gather"})
-
 BROADCASTS = frozenset({"Add", "Sub", "Mul", "Div"})
 
-FOLDED = MOVES | BROADCASTS | {"Constant", "ConstantOfShape", "Expand", "Cast", "Floor", "Ceil", "Neg", "Sqrt"}
+OTHERS = frozenset(
+    {"Concat", "Gather", "Constant", "ConstantOfShape", "Expand", "Cast", "Floor", "Ceil", "Neg", "Sqrt"}
+)
+FOLDED = REARRANGES | BROADCASTS | OTHERS
 """Ops that are computed at once where all inputs are constants."""
 
 LARGEST = 1 << 28

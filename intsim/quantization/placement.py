@@ -11,29 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.ops import CLAMPS, COMBINES, MACS, MAPS, MOVES, REQUANTIZES
 from intsim.quantization.float_graph import FloatGraph
 
-MACS = frozenset({"Conv", "Gemm", "MatMul"})
-"""A sum of products: the output exponent comes from the truncation point."""
+OWN = (REQUANTIZES - MACS) | MAPS
+"""The output exponent is the moving average of the batches' best exponents; of MACS it follows the truncation point."""
 
-CLAMPS = frozenset({"Relu", "Clip"})
-"""Acts on the output codes of the layer before."""
-
-CARRIES_CLAMP = MACS | {"Add", "Sub", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "ReduceMean"}
-"""Where a Relu or Clip follows alone, the exponent is chosen for the numbers behind it."""
-
-OWN = (CARRIES_CLAMP - MACS) | {"LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish"}
-"""The output exponent is the moving average of the batches' best exponents."""
-
-MOVES = frozenset({"Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Pad"})
-
-KEEPS = CLAMPS | MOVES | {"MaxPool", "Resize"}
+KEEPS = CLAMPS | MOVES
 """The output has the format of the input."""
 
 TAIL = frozenset({"Softmax"})
 """Stays in float, after the last dequantization, and only where its result is an output of the model."""
 
-OPERANDS = MACS | {"Add", "Sub", "Mul", "Concat"}
+OPERANDS = MACS | COMBINES
 """Ops that may read constants as operands, which then get codes of their own."""
 
 SUPPORTED = MACS | OWN | KEEPS | TAIL
@@ -94,7 +84,7 @@ def clamps_behind(graph: FloatGraph, node: OnnxNode) -> Sequence[OnnxNode]:
     """The Relu and Clip nodes that alone read this layer's output, one after the other."""
     found: list[OnnxNode] = []
     last = node
-    while node.op in CARRIES_CLAMP:
+    while node.op in REQUANTIZES:
         follower = graph.only_consumer(last.outputs[0])
         if follower is None or follower.op not in CLAMPS or follower.inputs[0] != last.outputs[0]:
             break

@@ -19,13 +19,13 @@ from intsim.errors import UnsupportedOp, UnusableInput
 from intsim.importers.onnx.onnx_node import INTSIM
 from intsim.islands.environment import standard_floats
 from intsim.levels import BITS, Levels, join
+from intsim.ops import MACS
 
 Array = np.ndarray[Any, Any]
 
 FUNCTIONS = {"post": "PostDequantizeLinear", "pot": "PotDequantizeLinear"}
 """Level rule -> the name of the function that makes reals of its codes."""
 
-MACS = ("Conv", "MatMul", "Gemm")
 VERSION = 1
 """Of the domain's functions."""
 

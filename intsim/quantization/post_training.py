@@ -17,6 +17,7 @@ import onnx
 from intsim.errors import UnusableInput
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.islands.environment import standard_floats
+from intsim.ops import MACS
 from intsim.quantization.bias import Bias, quantize_bias
 from intsim.quantization.calibrate import Calibration, Measured, Progress, Shares, count_shares
 from intsim.quantization.candidates import Candidate, Trial, try_tensor
@@ -27,7 +28,7 @@ from intsim.quantization.fold_batchnorm import fold_batchnorm
 from intsim.quantization.fold_bias import fold_bias
 from intsim.quantization.fold_pad import fold_pad
 from intsim.quantization.global_means import pool_global_means
-from intsim.quantization.placement import MACS, OPERANDS, CodedTensor, find_places
+from intsim.quantization.placement import OPERANDS, CodedTensor, find_places
 from intsim.quantization.prepare import OLDEST_OPSET, prepare
 from intsim.quantization.qdq import Assignment, write_qdq
 from intsim.quantization.shapes import infer_shapes

@@ -24,10 +24,11 @@ from onnx import TensorProto, helper
 
 from intsim.errors import MalformedGraph
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.ops import CLAMPS
 from intsim.quantization.bias import METADATA, Bias
 from intsim.quantization.exponents import quantize
 from intsim.quantization.float_graph import FloatGraph, build_model, first_line, free_name, node_proto, rewired, tensor
-from intsim.quantization.placement import CLAMPS, TAIL, CodedTensor, clamps_behind
+from intsim.quantization.placement import TAIL, CodedTensor, clamps_behind
 
 Array = np.ndarray[Any, Any]
 

@@ -15,6 +15,7 @@ from intsim.comparison.explain.explanation import Coordinate, Explanation, Step
 from intsim.errors import UnsupportedOp, UnusableInput
 from intsim.islands.environment import standard_floats
 from intsim.lowering.lowered import Layer, Lowered
+from intsim.lowering.movement import MOVEMENT_LAYERS
 from intsim.run.batches import cut, divide
 from intsim.run.inputs import values_of
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Explainer = Callable[[Elements, Layer, Coordinate], Step]
-
-MOVEMENT = ("flatten", "reshape", "transpose", "squeeze", "unsqueeze", "slice", "pad", "resize_nearest")
 
 EXPLAINERS: Mapping[str, Explainer] = {
     "conv": mac.explain_conv,
@@ -41,7 +40,6 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "mul": elementwise.explain_mul,
     "add_float32": elementwise.explain_add_float32,
     "mul_float32": elementwise.explain_mul_float32,
-    "max_pool": pooling.explain_max_pool,
     "average_pool": pooling.explain_average_pool,
     "average_pool_float32": pooling.explain_average_pool_float32,
     "reduce_mean": pooling.explain_reduce_mean,
@@ -57,7 +55,8 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "leaky_relu": code.explain_leaky_relu,
     "copy": code.explain_copy,
     "concat": movement.explain_concat,
-    **dict.fromkeys(MOVEMENT, movement.explain_movement),
+    **dict.fromkeys(MOVEMENT_LAYERS, movement.explain_movement),
+    "max_pool": pooling.explain_max_pool,
 }
 """Layer op -> the function that explains one of its elements."""
 
@@ -134,11 +133,13 @@ def own_layers(lowered: Lowered, name: str, given: frozenset[str]) -> dict[str, 
     layer = None if name in given else lowered.producer(name)
     if layer is None or layer.op == "constant":
         return {}
-    if layer.op not in EXPLAINERS:
+    if layer.op == "island":
         raise UnsupportedOp(
             f"node {layer.node!r}: the target computes it in float32 ({layer.note or layer.op}), so there are no "
             f"integer steps to explain"
         )
+    if layer.op not in EXPLAINERS:
+        raise UnsupportedOp(f"node {layer.node!r}: nothing here explains a {layer.op}; take a tensor before it")
     found: dict[str, Layer] = {}
     for read in layer.inputs:
         if read not in lowered.graph.values:

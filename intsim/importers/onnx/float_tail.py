@@ -9,9 +9,7 @@ import numpy as np
 from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
 from intsim.importers.onnx.tensors import Array
-
-MAC = ("Conv", "MatMul", "Gemm")
-"""What still sums codes, although its output is real."""
+from intsim.ops import MACS
 
 
 def dequantize_tail(graph: Graph) -> Graph:
@@ -25,7 +23,7 @@ def dequantize_tail(graph: Graph) -> Graph:
     reals: dict[str, str] = {n.inputs[0]: n.outputs[0] for n in graph.nodes if n.op == "DequantizeLinear"}
     for node in graph.nodes:
         coded = [name for name in node.inputs if name and values[name].format is not None]
-        if node.name not in tail or node.op == "DequantizeLinear" or (node.op in MAC and len(coded) > 1):
+        if node.name not in tail or node.op == "DequantizeLinear" or (node.op in MACS and len(coded) > 1):
             nodes.append(node)
             continue
         for name in coded:

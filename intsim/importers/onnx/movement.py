@@ -6,7 +6,7 @@ On views of codes and on integer tensors the codes move and keep their format; c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,27 +74,51 @@ def moved_format(node: OnnxNode, op: str, attributes: Mapping[str, Any], x: Oper
 
 def moved_axis(op: str, attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
     """Where an axis is after the move; None where it does not survive whole."""
-    match op:
-        case "Transpose":
-            return list(attributes["perm"]).index(axis)
-        case "Squeeze":
-            gone = [a % len(before) for a in attributes["axes"]]
-            return None if axis in gone else axis - sum(a < axis for a in gone)
-        case "Unsqueeze":
-            new = [a % len(after) for a in attributes["axes"]]
-            return [i for i in range(len(after)) if i not in new][axis]
-        case "Flatten" | "Reshape":
-            return _reshaped_axis(axis, before, after)
-        case "Slice":
-            # Even one that keeps the length may turn the order around.
-            return None if axis in attributes["axes"] else axis
-    return axis if len(before) == len(after) and before[axis] == after[axis] else None
+    return AXES[op](attributes, axis, before, after)
 
 
-def _reshaped_axis(axis: int, before: Shape, after: Shape) -> int | None:
+def _transposed_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    return list(attributes["perm"]).index(axis)
+
+
+def _squeezed_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    gone = [a % len(before) for a in attributes["axes"]]
+    return None if axis in gone else axis - sum(a < axis for a in gone)
+
+
+def _unsqueezed_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    new = [a % len(after) for a in attributes["axes"]]
+    return [i for i in range(len(after)) if i not in new][axis]
+
+
+def _reshaped_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
     """The axis of the same length with as many elements before it."""
     ahead = _elements(before[:axis])
     return next((i for i, n in enumerate(after) if n == before[axis] and _elements(after[:i]) == ahead), None)
+
+
+def _sliced_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    """Even a slice that keeps the length may turn the order around."""
+    return None if axis in attributes["axes"] else axis
+
+
+def _axis_of_equal_length(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    """The axis itself, where nothing is added to it or copied on it."""
+    return axis if before[axis] == after[axis] else None
+
+
+AXES: Mapping[str, Callable[[Mapping[str, Any], int, Shape, Shape], int | None]] = {
+    "Transpose": _transposed_axis,
+    "Squeeze": _squeezed_axis,
+    "Unsqueeze": _unsqueezed_axis,
+    "Flatten": _reshaped_axis,
+    "Reshape": _reshaped_axis,
+    "Slice": _sliced_axis,
+    "Split": _axis_of_equal_length,
+    "Pad": _axis_of_equal_length,
+    "Resize": _axis_of_equal_length,
+}
+"""Op -> where an axis of its input is in its output."""
 
 
 def _elements(lengths: Sequence[Length]) -> tuple[int, list[str]]:
@@ -104,21 +128,40 @@ def _elements(lengths: Sequence[Length]) -> tuple[int, list[str]]:
 
 def moved(op: str, attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
     """The outputs of a move of a constant."""
-    match op:
-        case "Transpose":
-            return [x.transpose(attributes["perm"])]
-        case "Slice":
-            index: list[Any] = [slice(None)] * x.ndim
-            for start, end, axis, step in zip(
-                *(attributes[k] for k in ("starts", "ends", "axes", "steps")), strict=True
-            ):
-                # NumPy spells "down to and with index 0" as None.
-                below = step < 0 and end < -x.shape[axis]
-                index[axis] = slice(start, None if below else end, step)
-            return [x[tuple(index)]]
-        case "Split":
-            return np.split(x, np.cumsum(attributes["sizes"])[:-1], axis=attributes["axis"])
+    return CONSTANTS[op](attributes, x, shapes)
+
+
+def _reshaped(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
     return [x.reshape([n for n in shapes[0] if isinstance(n, int)])]
+
+
+def _transposed(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    return [x.transpose(attributes["perm"])]
+
+
+def _sliced(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    index: list[Any] = [slice(None)] * x.ndim
+    for start, end, axis, step in zip(*(attributes[k] for k in ("starts", "ends", "axes", "steps")), strict=True):
+        # NumPy spells "down to and with index 0" as None.
+        below = step < 0 and end < -x.shape[axis]
+        index[axis] = slice(start, None if below else end, step)
+    return [x[tuple(index)]]
+
+
+def _split(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    return np.split(x, np.cumsum(attributes["sizes"])[:-1], axis=attributes["axis"])
+
+
+CONSTANTS: Mapping[str, Callable[[Mapping[str, Any], Array, Sequence[Shape]], list[Array]]] = {
+    "Flatten": _reshaped,
+    "Reshape": _reshaped,
+    "Squeeze": _reshaped,
+    "Unsqueeze": _reshaped,
+    "Transpose": _transposed,
+    "Slice": _sliced,
+    "Split": _split,
+}
+"""Op -> what it makes of a constant. Pad and Resize of constants are not taken."""
 
 
 def flatten(builder: GraphBuilder, node: OnnxNode) -> None:

@@ -11,12 +11,10 @@ from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.onnx_node import INTSIM, OnnxNode
 from intsim.importers.onnx.translate import Importer
 from intsim.levels import BITS, GUARD_BITS, RULES, VARIANTS, Levels
+from intsim.ops import MACS
 
 FUNCTIONS = {"PostDequantizeLinear": "post", "PotDequantizeLinear": "pot"}
 """Function -> the level rule of its codes."""
-
-READERS = ("Conv", "MatMul", "Gemm")
-"""What may read such weights, as its second input."""
 
 
 def dequantize(builder: GraphBuilder, node: OnnxNode) -> None:
@@ -36,9 +34,9 @@ def dequantize(builder: GraphBuilder, node: OnnxNode) -> None:
         )
     tensor = node.outputs[0]
     for reader in builder.model.nodes:
-        if tensor in reader.inputs and (reader.op not in READERS or reader.inputs.index(tensor) != 1):
+        if tensor in reader.inputs and (reader.op not in MACS or reader.inputs.index(tensor) != 1):
             raise reader.unsupported(
-                f"reads {tensor!r}, the output of {node.op}; supported: as the weights of {', '.join(READERS)}"
+                f"reads {tensor!r}, the output of {node.op}; supported: as the weights of {', '.join(sorted(MACS))}"
             )
     if tensor in builder.model.outputs:
         raise node.unsupported(f"output {tensor!r} of the graph is a constant: nothing is computed")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from intsim.formats import Format
-from intsim.lowering.lowered import Lowered
+from intsim.lowering.lowered import Layer, Lowered
 from intsim.plan.packed.fuse import Group
 from intsim.plan.packed.image import FEW, WORD, Image, image_of
 from intsim.plan.packed.op import PackedOp
@@ -73,55 +73,86 @@ def accept(
         return "it reads raw accumulators"
     if group.output in bare and head.op in HANDING_ON and sources[0].most < 1 << 7:
         image = without_offset(image, lowered, group.output)
-    return _accept(group, sources, image, bounds, isa)
+    return _accept(Request(group, sources, image, bounds, isa))
 
 
-OF_WORDS = frozenset(
-    {
-        *("table", "add", "sub", "max_pool", "clip", "concat", "resize_nearest", "pad", "slice", "transpose"),
-        *AVERAGE_POOLS,
-        *ALIASES,
-    }
-)
-"""Ops beside convolutions and matrix products that have a packed form of 16-bit codes."""
+@dataclass(frozen=True)
+class Request:
+    """What a packed op is asked for: the group of layers, the images that it reads and makes."""
+
+    group: Group
+    sources: Sequence[Image]
+    image: Image
+    bounds: Mapping[str, Bounds]
+    isa: str
+
+    @property
+    def head(self) -> Layer:
+        """The layer that gives the group its op."""
+        return self.group.layers[0]
 
 
-def _accept(
-    group: Group, sources: Sequence[Image], image: Image, bounds: Mapping[str, Bounds], isa: str
-) -> PackedOp | str:
-    head = group.layers[0]
-    if head.op == "matmul" and len(sources) == 2:
-        return accept_matmul(group, (sources[0], sources[1]), image, bounds[head.name])
-    if head.op in ("conv", "matmul"):
-        return accept_mac(group, sources[0], image, bounds[head.name], isa)
-    sizes = {source.size for source in (*sources, image)}
-    if len(sizes) > 1:
+@dataclass(frozen=True)
+class Form:
+    """The packed form of an op: accept gives the PackedOp, or says in words why there is none.
+
+    words: it has one of 16-bit codes. fused: it takes layers after the op's own. mixed: its operands and its result may
+    differ in the size of their codes.
+    """
+
+    accept: Callable[[Request], PackedOp | str]
+    words: bool = True
+    fused: bool = False
+    mixed: bool = False
+
+
+def _conv(r: Request) -> PackedOp | str:
+    return accept_mac(r.group, r.sources[0], r.image, r.bounds[r.head.name], r.isa)
+
+
+def _matmul(r: Request) -> PackedOp | str:
+    if len(r.sources) == 2:
+        return accept_matmul(r.group, (r.sources[0], r.sources[1]), r.image, r.bounds[r.head.name])
+    return _conv(r)
+
+
+def _pair(r: Request) -> PackedOp | str:
+    if len(r.sources) != 2:
+        return f"{r.head.op} of {len(r.sources)} operands has no packed form"
+    return accept_pair(r.group, r.sources, r.image, r.isa)
+
+
+FORMS: Mapping[str, Form] = {
+    "conv": Form(_conv, fused=True, mixed=True),
+    "matmul": Form(_matmul, fused=True, mixed=True),
+    **{op: Form(_pair, op in ("add", "sub"), fused=True) for op in PAIRS},
+    **dict.fromkeys(
+        AVERAGE_POOLS, Form(lambda r: accept_average_pool(r.group, r.sources[0], r.image, r.isa), fused=True)
+    ),
+    "max_pool": Form(lambda r: accept_max_pool(r.head, r.sources[0], r.image, r.isa), fused=True),
+    "table": Form(lambda r: accept_table(r.group, r.sources[0], r.image)),
+    "clip": Form(lambda r: accept_clip(r.head, r.sources[0], r.image)),
+    "concat": Form(lambda r: accept_concat(r.head, r.sources, r.image)),
+    "resize_nearest": Form(lambda r: accept_resize(r.head, r.sources[0], r.image)),
+    "pad": Form(lambda r: accept_pad(r.head, r.sources[0], r.image)),
+    "slice": Form(lambda r: accept_slice(r.head, r.sources[0], r.image)),
+    "transpose": Form(lambda r: accept_transpose(r.head, r.sources[0], r.image)),
+    **dict.fromkeys(ALIASES, Form(lambda r: accept_alias(r.head, r.sources[0], r.image))),
+}
+"""Layer op -> its packed form; what is not here runs in the portable loops. `quantize` enters a program: see accept."""
+
+
+def _accept(request: Request) -> PackedOp | str:
+    op = request.head.op
+    form = FORMS.get(op)
+    if form is None or (len(request.group.layers) > 1 and not form.fused):
+        return f"{op} has no packed form"
+    sizes = {source.size for source in (*request.sources, request.image)}
+    if not form.mixed and len(sizes) > 1:
         return "its operands and its result have codes of 8 and of 16 bits"
-    if sizes == {WORD} and head.op not in OF_WORDS:
-        return f"{head.op} has no packed form of 16-bit codes"
-    if head.op in AVERAGE_POOLS:
-        return accept_average_pool(group, sources[0], image, isa)
-    if head.op == "max_pool":
-        return accept_max_pool(head, sources[0], image, isa)
-    if head.op == "table" and len(group.layers) == 1:
-        return accept_table(group, sources[0], image)
-    if head.op == "clip" and len(group.layers) == 1:
-        return accept_clip(head, sources[0], image)
-    if head.op == "concat" and len(group.layers) == 1:
-        return accept_concat(head, sources, image)
-    if head.op == "resize_nearest" and len(group.layers) == 1:
-        return accept_resize(head, sources[0], image)
-    if head.op == "pad" and len(group.layers) == 1:
-        return accept_pad(head, sources[0], image)
-    if head.op == "slice" and len(group.layers) == 1:
-        return accept_slice(head, sources[0], image)
-    if head.op == "transpose" and len(group.layers) == 1:
-        return accept_transpose(head, sources[0], image)
-    if head.op in PAIRS and len(sources) == 2:
-        return accept_pair(group, sources, image, isa)
-    if head.op in ALIASES and len(group.layers) == 1:
-        return accept_alias(head, sources[0], image)
-    return f"{head.op} has no packed form"
+    if not form.mixed and sizes == {WORD} and not form.words:
+        return f"{op} has no packed form of 16-bit codes"
+    return form.accept(request)
 
 
 def without_offset(image: Image, lowered: Lowered, name: str) -> Image:
@@ -153,7 +184,7 @@ def _accept_constant_pair(
         if source.wide:
             return "it reads raw accumulators"
         sources.append(source)
-    if image.size == WORD and group.layers[0].op not in OF_WORDS:
+    if image.size == WORD and not FORMS[group.layers[0].op].words:
         return f"{group.layers[0].op} has no packed form of 16-bit codes"
     return accept_pair(group, sources, image, isa)
 
