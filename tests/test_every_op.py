@@ -136,9 +136,9 @@ def test_every_layer_has_it_or_a_reason(place: str) -> None:
 
 def test_the_walk_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel, an explainer and an importer that are taken away are missed."""
-    monkeypatch.delitem(EXPLAINERS, "transpose")  # type: ignore[arg-type]
+    monkeypatch.delitem(EXPLAINERS, "transpose")
     with pytest.raises(AssertionError, match="transpose has no explainer"):
         test_every_layer_has_it_or_a_reason("explainer")
-    monkeypatch.delitem(IMPORTERS, ("", "Transpose"))  # type: ignore[arg-type]
+    monkeypatch.delitem(IMPORTERS, ("", "Transpose"))
     with pytest.raises(AssertionError, match="Transpose has no importer"):
         test_an_op_has_it_or_a_reason("Transpose", "importer")
