@@ -397,6 +397,16 @@ def _split(attributes: Mapping[str, Any], shapes: Shapes) -> Shapes:
     return tuple((*x[:axis], n, *x[axis + 1 :]) for n in sizes)
 
 
+def _depth_to_space(attributes: Mapping[str, Any], shapes: Shapes) -> Shapes:
+    x, block = shapes[0], attributes["blocksize"]
+    if len(x) != 4:
+        raise ShapeMismatch(f"x must have rank 4, not {len(x)}")
+    if block < 1 or (isinstance(x[1], int) and x[1] % (block * block)):
+        raise ShapeMismatch(f"{x[1]} channels cannot be made into blocks of {block} x {block}")
+    channels = x[1] // (block * block) if isinstance(x[1], int) else None
+    return ((x[0], channels, *(n * block if isinstance(n, int) else None for n in x[2:])),)
+
+
 def _pad(attributes: Mapping[str, Any], shapes: Shapes) -> Shapes:
     x, pads = shapes[0], attributes["pads"]
     if len(pads) != 2 * len(x):
@@ -481,6 +491,7 @@ OPS: Mapping[str, Op] = {
         Op("Unsqueeze", 1, 1, _unsqueeze, rearranges=True),
         Op("Slice", 1, 1, _slice, rearranges=True),
         Op("Split", 1, 1, _split, rearranges=True),
+        Op("DepthToSpace", 1, 1, _depth_to_space, rearranges=True),
         Op("Pad", 1, 1, _pad, moves=True),
         Op("Resize", 1, 1, _resize, moves=True),
         Op("BatchNormalization", 5, 5, _batch_normalization),

@@ -21,8 +21,8 @@ GOLDEN = ROOT / "golden"
 CASES = sorted(str(path.parent.relative_to(GOLDEN)) for path in GOLDEN.glob("*/*/manifest.json"))
 
 OPS = """
-    add add_float32 average_pool average_pool_float32 clip concat conv copy dequantize_float32 flatten matmul max_pool
-    mul mul_float32 pad post_conv post_matmul quantize quantize_float32 reduce_mean reduce_mean_float32
+    add add_float32 average_pool average_pool_float32 clip concat conv copy depth_to_space dequantize_float32 flatten
+    matmul max_pool mul mul_float32 pad post_conv post_matmul quantize quantize_float32 reduce_mean reduce_mean_float32
     requantize requantize_float32 reshape resize_nearest slice squeeze sub table transpose unsqueeze
 """
 """What networks become on the targets `diffquant` and `onnxruntime`. Left out: constants, which compute nothing, and

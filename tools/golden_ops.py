@@ -461,6 +461,8 @@ def _movement() -> list[Case]:
         Case("reshape", "zero_copies_minus_one_infers", one, I8, {"shape": (0, -1, 2)}),
         Case("flatten", "axis_1", one, I8, {"axis": 1}),
         Case("transpose", "channels_last", one, I8, {"perm": (0, 2, 3, 1)}),
+        Case("depth_to_space", "dcr", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "DCR"}),
+        Case("depth_to_space", "crd", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "CRD"}),
         Case("squeeze", "image", {"x": codes((2, 3, 1, 1), I8, 20)}, I8, {"axes": (2, 3)}),
         Case("unsqueeze", "front", one, I8, {"axes": (0, 3)}),
         Case("slice", "steps", one, I8, {"starts": (1, 0), "ends": (3, 5), "axes": (1, 3), "steps": (1, 2)}),

@@ -75,6 +75,7 @@ LAYERS: Mapping[str, tuple[str, Arguments]] = {
     "Unsqueeze": ("unsqueeze", _attributes("axes")),
     "Slice": ("slice", _attributes("starts", "ends", "axes", "steps")),
     "Split": ("slice", _split),
+    "DepthToSpace": ("depth_to_space", _attributes("blocksize", "mode")),
     "Pad": ("pad", _pad),
     "Resize": ("resize_nearest", _attributes("scales", "sizes", "coordinate_mode", "nearest_mode")),
 }

@@ -17,6 +17,7 @@ from intsim.spec.concat import concat
 from intsim.spec.constant import constant
 from intsim.spec.conv import conv
 from intsim.spec.copy import copy
+from intsim.spec.depth_to_space import depth_to_space
 from intsim.spec.dequantize_float32 import dequantize_float32
 from intsim.spec.flatten import flatten
 from intsim.spec.island import island
@@ -78,6 +79,7 @@ __all__ = [
     "constant",
     "conv",
     "copy",
+    "depth_to_space",
     "dequantize_float32",
     "divide",
     "flatten",

@@ -46,6 +46,13 @@ def test_same(op: str, parameters: dict[str, Any], dtype: Any) -> None:
     assert kernel_of(op)(x, **parameters).dtype == dtype
 
 
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+@pytest.mark.parametrize("blocksize", [1, 2, 3])
+def test_depth_to_space(mode: str, blocksize: int) -> None:
+    x = codes(np.random.default_rng(2), np.int8, (2, 36, 3, 5))
+    assert_same("depth_to_space", x, blocksize=blocksize, mode=mode)
+
+
 def test_squeeze() -> None:
     for axes in ((0,), (2,), (-2, 0), (0, 2)):
         assert_same("squeeze", X.reshape(1, 6, 1, 4), axes=axes)

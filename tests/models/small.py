@@ -237,6 +237,8 @@ GRAPHS: dict[str, Small] = {
     "slice": Small(_with("Slice", _ints(1, 0), _ints(5, 6), _ints(2, 3), _ints(1, 2))),
     "slice_backwards": Small(_with("Slice", _ints(-1), _ints(np.iinfo(np.int64).min), _ints(3), _ints(-1))),
     "split": Small(_split),
+    "depth_to_space": Small(_op("DepthToSpace", blocksize=2)),
+    "depth_to_space_crd": Small(_op("DepthToSpace", blocksize=2, mode="CRD")),
     "pad": Small(_with("Pad", _ints(0, 0, 1, 2, 0, 0, 0, 1))),
     "pad_value": Small(_with("Pad", _ints(0, 0, 1, 2, 0, 0, 0, 1), np.array(0.75, np.float32))),
     "pad_reflect": Small(_with("Pad", _ints(0, 0, 1, 2, 0, 0, 0, 1), mode="reflect")),

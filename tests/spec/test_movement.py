@@ -124,3 +124,27 @@ X = np.arange(6).reshape(2, 3)
 def test_wrong_parameters(op: str, arguments: tuple[Array, ...], parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(OutOfDomain, match=message):
         getattr(spec, op)(*arguments, **parameters)
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+@pytest.mark.parametrize("blocksize", [1, 2, 3])
+def test_depth_to_space(mode: str, blocksize: int) -> None:
+    x = numbered((2, 2 * blocksize**2, 3, 4), np.int16)
+    got = spec.depth_to_space(x, blocksize=blocksize, mode=mode)
+    check(got, onnx_reference("DepthToSpace", [x], blocksize=blocksize, mode=mode))
+
+
+def test_depth_to_space_by_hand() -> None:
+    """One pixel of 8 channels: neighbouring channels stay channels (DCR), or become neighbouring pixels (CRD)."""
+    x = np.arange(8).reshape(1, 8, 1, 1)
+    assert spec.depth_to_space(x, blocksize=2, mode="DCR").tolist() == [[[[0, 2], [4, 6]], [[1, 3], [5, 7]]]]
+    assert spec.depth_to_space(x, blocksize=2, mode="CRD").tolist() == [[[[0, 1], [2, 3]], [[4, 5], [6, 7]]]]
+
+
+OUTSIDE = [((1, 6, 2, 2), 2, "DCR"), ((4, 2, 2), 2, "DCR"), ((1, 4, 1, 1), 0, "DCR"), ((1, 4, 1, 1), 2, "RDC")]
+
+
+@pytest.mark.parametrize(("shape", "blocksize", "mode"), OUTSIDE)
+def test_depth_to_space_outside_its_domain(shape: tuple[int, ...], blocksize: int, mode: str) -> None:
+    with pytest.raises(OutOfDomain):
+        spec.depth_to_space(numbered(shape, np.int8), blocksize=blocksize, mode=mode)

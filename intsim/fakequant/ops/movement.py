@@ -53,6 +53,16 @@ def split(a: Mapping[str, Any], x: Tensor) -> tuple[Tensor, ...]:
     return torch.split(x, list(a["sizes"]), a["axis"])
 
 
+def depth_to_space(a: Mapping[str, Any], x: Tensor) -> Tensor:
+    """Channels become blocks of pixels; torch's pixel_shuffle is CRD."""
+    if a["mode"] == "CRD":
+        return torch.pixel_shuffle(x, a["blocksize"])
+    n, depth, height, width = x.shape
+    b = a["blocksize"]
+    blocks = x.reshape(n, b, b, depth // (b * b), height, width).permute(0, 3, 4, 1, 5, 2)
+    return blocks.reshape(n, depth // (b * b), height * b, width * b)
+
+
 def pad(a: Mapping[str, Any], x: Tensor) -> Tensor:
     """x with a border: a constant, or its own edge or mirror image."""
     if a["mode"] == "constant":
@@ -87,6 +97,7 @@ FORMS: Mapping[str, Callable[..., Any]] = {
     "Unsqueeze": unsqueeze,
     "Slice": slice_,
     "Split": split,
+    "DepthToSpace": depth_to_space,
     "Pad": pad,
     "Resize": resize,
 }

@@ -1,4 +1,4 @@
-"""Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Slice and Split: values move, none changes.
+"""Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Slice, Split and DepthToSpace: values move, none changes.
 
 On views of codes and on integer tensors the codes move and keep their format; constants move at once.
 """
@@ -107,6 +107,11 @@ def _axis_of_equal_length(attributes: Mapping[str, Any], axis: int, before: Shap
     return axis if before[axis] == after[axis] else None
 
 
+def _block_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    """Channels, lines and columns are mixed; the batch stays."""
+    return axis if axis == 0 or attributes["blocksize"] == 1 else None
+
+
 AXES: Mapping[str, Callable[[Mapping[str, Any], int, Shape, Shape], int | None]] = {
     "Transpose": _transposed_axis,
     "Squeeze": _squeezed_axis,
@@ -115,6 +120,7 @@ AXES: Mapping[str, Callable[[Mapping[str, Any], int, Shape, Shape], int | None]]
     "Reshape": _reshaped_axis,
     "Slice": _sliced_axis,
     "Split": _axis_of_equal_length,
+    "DepthToSpace": _block_axis,
     "Pad": _axis_of_equal_length,
     "Resize": _axis_of_equal_length,
 }
@@ -152,6 +158,17 @@ def _split(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> 
     return np.split(x, np.cumsum(attributes["sizes"])[:-1], axis=attributes["axis"])
 
 
+def _depth_to_space(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    n, channels, height, width = x.shape
+    block = attributes["blocksize"]
+    own = channels // (block * block)
+    if attributes["mode"] == "DCR":
+        blocks = x.reshape(n, block, block, own, height, width).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        blocks = x.reshape(n, own, block, block, height, width).transpose(0, 1, 4, 2, 5, 3)
+    return [blocks.reshape(n, own, height * block, width * block)]
+
+
 CONSTANTS: Mapping[str, Callable[[Mapping[str, Any], Array, Sequence[Shape]], list[Array]]] = {
     "Flatten": _reshaped,
     "Reshape": _reshaped,
@@ -160,6 +177,7 @@ CONSTANTS: Mapping[str, Callable[[Mapping[str, Any], Array, Sequence[Shape]], li
     "Transpose": _transposed,
     "Slice": _sliced,
     "Split": _split,
+    "DepthToSpace": _depth_to_space,
 }
 """Op -> what it makes of a constant. Pad and Resize of constants are not taken."""
 
@@ -272,6 +290,16 @@ def split(builder: GraphBuilder, node: OnnxNode) -> None:
     move(builder, node, "Split", {"axis": axis, "sizes": sizes})
 
 
+def depth_to_space(builder: GraphBuilder, node: OnnxNode) -> None:
+    """DepthToSpace, in both modes."""
+    mode, block = node.text("mode", "DCR"), node.integer("blocksize", 0)
+    if mode not in ("DCR", "CRD"):
+        raise node.malformed(f"mode {mode!r} must be DCR or CRD")
+    if block < 1:
+        raise node.malformed(f"blocksize must be 1 or more, not {block}")
+    move(builder, node, "DepthToSpace", {"blocksize": block, "mode": mode})
+
+
 OPS: Mapping[tuple[str, str], Importer] = {
     ("", "Flatten"): flatten,
     ("", "Reshape"): reshape,
@@ -280,4 +308,5 @@ OPS: Mapping[tuple[str, str], Importer] = {
     ("", "Unsqueeze"): unsqueeze,
     ("", "Slice"): slice_,
     ("", "Split"): split,
+    ("", "DepthToSpace"): depth_to_space,
 }

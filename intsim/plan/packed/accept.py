@@ -20,6 +20,7 @@ from intsim.plan.packed.ops.average_pool import accept_average_pool
 from intsim.plan.packed.ops.clip import accept_clip
 from intsim.plan.packed.ops.conv import accept_mac
 from intsim.plan.packed.ops.copy import accept_concat, accept_resize
+from intsim.plan.packed.ops.depth_to_space import accept_depth_to_space
 from intsim.plan.packed.ops.matmul import accept_matmul
 from intsim.plan.packed.ops.max_pool import accept_max_pool
 from intsim.plan.packed.ops.pad import accept_pad
@@ -134,6 +135,7 @@ FORMS: Mapping[str, Form] = {
     "clip": Form(lambda r: accept_clip(r.head, r.sources[0], r.image)),
     "concat": Form(lambda r: accept_concat(r.head, r.sources, r.image)),
     "resize_nearest": Form(lambda r: accept_resize(r.head, r.sources[0], r.image)),
+    "depth_to_space": Form(lambda r: accept_depth_to_space(r.head, r.sources[0], r.image)),
     "pad": Form(lambda r: accept_pad(r.head, r.sources[0], r.image)),
     "slice": Form(lambda r: accept_slice(r.head, r.sources[0], r.image)),
     "transpose": Form(lambda r: accept_transpose(r.head, r.sources[0], r.image)),

@@ -39,6 +39,8 @@ MOVES: dict[str, Build] = {
         "Slice", x, ints(w, -1, 4), ints(w, -(2**62), 0), ints(w, 1, 2), ints(w, -1, -2), output="y"
     ),
     "slice without axes": lambda w, x: w.node("Slice", x, ints(w, 0, 1), ints(w, 2**31, -1), output="y"),
+    "depth to space": lambda w, x: w.node("DepthToSpace", x, blocksize=2, output="y"),
+    "depth to space crd": lambda w, x: w.node("DepthToSpace", x, blocksize=2, mode="CRD", output="y"),
     "pad": lambda w, x: w.node("Pad", x, ints(w, 0, 1, 2, 0, 0, 0, 1, 3), output="y"),
     "pad value": lambda w, x: w.node("Pad", x, ints(w, 0, 1, 2, 0, 0, 0, 1, 3), w.constant(f32(1.5)), output="y"),
     "pad axes": lambda w, x: w.node("Pad", x, ints(w, 1, 2, 0, 3), "", ints(w, 3, -2), output="y"),
@@ -149,6 +151,20 @@ def test_scales_of_activations_along_an_axis_that_moves(name: str) -> None:
     else:
         with pytest.raises(UnsupportedOp, match=r"(scales along|breaks up) axis 2"):
             load_graph(model)
+
+
+def test_channels_that_become_pixels_have_one_scale() -> None:
+    w = ModelWriter()
+    with pytest.raises(UnsupportedOp, match=r"'node_y' \(DepthToSpace\): it breaks up axis 1"):
+        load_graph(w.model(w.node("DepthToSpace", channels(w, 1), blocksize=2, output="y")))
+
+
+@pytest.mark.parametrize("attributes", [{"blocksize": 0}, {"blocksize": 3}, {"blocksize": 2, "mode": "RDC"}])
+def test_blocks_that_there_are_not(attributes: dict[str, Any]) -> None:
+    w = ModelWriter()
+    x = w.quantized(w.input("x", SHAPE), 0.5, 7)
+    with pytest.raises(MalformedGraph, match=r"'node_y' \(DepthToSpace\)"):
+        load_graph(w.model(w.node("DepthToSpace", x, output="y", **attributes)))
 
 
 @pytest.mark.parametrize("sizes,outputs", [((1, 4), 2), ((), 2), ((), 3), ((5,), 1)], ids=str)
