@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import binding
 from numba.core.caching import FunctionCache
 from numba.core.runtime import _nrt_python
+
+Listener = Callable[[str], None]
+"""Told the name of each function whose machine code has to be made, before that is done."""
+
+_listeners: list[Listener] = []
+
+
+@contextlib.contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Inside, the listener is told of each function that is compiled because the cache lacks its machine code."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no types
@@ -20,8 +37,13 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no types
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What was compiled for a signature, None where that is nothing."""
         _add_runtime()
+        found = None
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+        if found is None:
+            for listener in _listeners:
+                listener(self._py_func.__qualname__)
+        return found
 
 
 def _add_runtime() -> None:

@@ -57,7 +57,7 @@ def make_enter(size: int = 1) -> Any:
         elif rest:
             for place in range(first, last):
                 out = carray(at(r[OUT] + packed_place(r, place)), pixel // size, element)
-                source = carray(at(r[IN] + size * place), r[CHANNELS] * r[HEIGHT] * width, element)
+                source = carray(at(r[IN] + size * place), (r[CHANNELS] - 1) * r[HEIGHT] * width + 1, element)
                 for c in range(r[CHANNELS]):
                     out[c] = element(source[c * r[HEIGHT] * width] + r[OFFSET])
         return 0
@@ -82,7 +82,8 @@ def make_leave(size: int) -> Any:
         elif rest:
             for place in range(first, last):
                 source, out = r[IN] + packed_place(r, place), r[OUT] + size * place
-                stored, codes = carray(at(source), r[CHANNELS], element), carray(at(out), plane, element)
+                stored = carray(at(source), r[CHANNELS], element)
+                codes = carray(at(out), (r[CHANNELS] - 1) * plane + 1, element)
                 for c in range(r[CHANNELS]):
                     codes[c * plane] = element(stored[c] - r[OFFSET])
         return 0
