@@ -1,18 +1,25 @@
-"""Plausible mistakes in the kernels, each of which the comparison with the spec must catch on a small case."""
+"""Plausible mistakes in the kernels, each of which the comparison with the spec must catch on a small case.
+
+They are planted into the plain Python that kernels are with NUMBA_DISABLE_JIT=1, in the second part of the suite.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
+from numba import config
 
 from intsim.summation import Summation
 from tests.kernels.compare import Array, assert_same, codes, f32
-from tests.kernels.mutate import mutant
+from tests.mutants import plant
 
-pytestmark = pytest.mark.nojit
+pytestmark = [
+    pytest.mark.nojit,
+    pytest.mark.skipif(not config.DISABLE_JIT, reason="mistakes are planted in plain Python"),
+]
 
 RNG = np.random.default_rng(1)
 C8: dict[str, Any] = {"bits": 8, "signed": True}
@@ -105,10 +112,16 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("requantize", {"rounding": "half_even"}, "rounding", "(half - 1, 0, 1)", "(half, 0, 0)"),
     ("requantize", {"rounding": "half_away"}, "rounding", "(half, -1, 0)", "(half, 0, 0)"),
     ("requantize", {"rounding": "toward_zero"}, "rounding", "(0, most, 0)", "(0, 0, 0)"),
-    ("requantize", {}, "rounding", "half, most = 1 << (shift - 1)", "half, most = 1 << shift"),
+    ("requantize", {}, "rounding", "1 << (shift - 1)", "1 << shift"),
     ("requantize", {}, "requantize", "(v << up) + zero", "(v << up)"),
     ("requantize", {}, "requantize", "np.maximum(-shifts, 0)", "np.maximum(-shifts, 0) * 0"),
-    ("requantize", {}, "requantize", "low if v < least else", "low + 1 if v < least else"),
+    (
+        "requantize",
+        {},
+        "requantize",
+        "low if v < least else high if v > most else (v << up) + zero",
+        "high if v > most else (v << up) + zero",
+    ),
     ("requantize", {"narrow": True}, "saturate", "-high - 1 + narrow", "-high - 1"),
     ("requantize", {}, "requantize", "c = row % right.shape[0]", "c = row // right.shape[0]"),
     (
@@ -123,36 +136,60 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("reduce_mean", {"axes": (1, 2)}, "reduce_mean", "x.transpose(*kept, *axes)", "x.transpose(*axes, *kept)"),
     # the accumulator: wrap for saturate and the other way round, a wrong width, order, bias, zero points
     ("conv", SATURATING, "lanes", "np.clip(total, ends[0], ends[1])", "total"),
-    ("conv", SATURATING, "lanes", "moved[m, place] |= total", "moved[m, place] = total"),
+    ("conv", SATURATING, "lanes", "moved[m, place] |= total != acc", "moved[m, place] = total != acc"),
     ("conv", SATURATING, "conv", "rule = EXACT if never else how", "rule = EXACT"),
     ("conv", SATURATING, "conv", "min(before - low, high - before) // most", "max(before - low, high - before)"),
-    ("conv", SATURATING, "conv", "weights[last], (low", "weights[o], (low"),
+    ("conv", SATURATING, "conv", "weights[last]", "weights[o]"),
     ("conv", SATURATING, "conv", "n * image_size + g * group_size", "n * image_size"),
     ("conv", SATURATING, "walk", 'return check and overflow == "saturate"', "return False"),
     ("conv", {}, "conv", "wrap(total, bits)", "min(max(total, low), high)"),
     ("conv", {}, "saturate", "np.int64(64) - bits", "np.int64(63) - bits"),
     ("conv", {}, "conv", "total < low or total > high", "total > high"),
     ("conv", {}, "conv", "np.int64(acc[y * pitch + x]) + bias[o]", "np.int64(acc[y * pitch + x])"),
-    ("conv", {}, "conv", "centre(w, w_offset.reshape(-1, 1, 1, 1), ", "centre(w, 0, "),
-    ("conv", {}, "conv", "left + j * strides[1]]) - zero", "left + j * strides[1]])"),
+    ("conv", {}, "conv", "w_offset.reshape(-1, 1, 1, 1)", "0"),
+    (
+        "conv",
+        {},
+        "conv",
+        "np.int64(x[row, y, left + j * strides[1]]) - zero",
+        "np.int64(x[row, y, left + j * strides[1]])",
+    ),
     # the geometry: a pad shifted by one, padding that supplies the code 0, swapped axes, the wrong group
-    ("conv", {}, "conv", "phases[p, 0] - pads[0]", "phases[p, 0] - pads[0] - 1"),
+    ("conv", {}, "conv", "i * strides[0] + phases[p, 0] - pads[0]", "i * strides[0] + phases[p, 0] - pads[0] - 1"),
     ("conv", {}, "conv", "left = phases[p, 1] - pads[1]", "left = phases[p, 1] - pads[1] + 1"),
     ("conv", {}, "conv", "line[:] = outside", "line[:] = -zero"),
-    ("conv", {}, "conv", "y = i * strides[0]", "y = i * strides[1]"),
-    ("conv", {}, "conv", "for i in range(w[2]) for j in range(w[3])]", "for j in range(w[3]) for i in range(w[2])]"),
+    ("conv", {}, "conv", "i * strides[0] + phases[p, 0] - pads[0]", "i * strides[1] + phases[p, 0] - pads[0]"),
+    (
+        "conv",
+        {},
+        "conv",
+        "[(i * dilations[0], j * dilations[1]) for i in range(w[2]) for j in range(w[3])]",
+        "[(i * dilations[0], j * dilations[1]) for j in range(w[3]) for i in range(w[2])]",
+    ),
     ("conv", {}, "conv", "i * dilations[0], j * dilations[1]", "i * dilations[1], j * dilations[0]"),
-    ("conv", {}, "conv", "(outputs // groups, x.shape[1]", "(outputs, x.shape[1]"),
-    ("conv", {}, "mac", "+ w2 * x2[i] + w3 * x3[i]", "+ w2 * x2[i] + w3 * x2[i]"),
+    (
+        "conv",
+        {},
+        "conv",
+        "(outputs // groups, x.shape[1] // groups * len(phases) * prod(plane))",
+        "(outputs, x.shape[1] // groups * len(phases) * prod(plane))",
+    ),
+    ("conv", {}, "mac", "w3 * x3[i]", "w3 * x2[i]"),
     ("matmul", {}, "mac", "acc[i] += w0 * x0[i]\n\n", "acc[i] += w0 * x0[0]\n\n"),
     ("matmul", {}, "matmul", "weights = centre(a, a_offset, dtype)", "weights = centre(a, 0, dtype)"),
     ("matmul", {}, "matmul", "np.arange(terms, dtype=np.int64) * columns", "np.arange(terms, dtype=np.int64)"),
     ("matmul", SATURATING, "mac", "total = lane(acc[i] + lane(w0 * x0[i]))", "total = lane(acc[i] - lane(w0 * x0[i]))"),
     ("matmul", SATURATING, "mac", "acc0 = clamp(sum0, least, most)", "acc0 = sum0"),
     ("matmul", SATURATING, "mac", "moved[i] |= total ^ acc[i]", "moved[i] = total ^ acc[i]"),
-    ("matmul", {**SATURATING, "bias": 60000, "accumulator_bits": 17}, "matmul", "value != total or last", "last"),
+    (
+        "matmul",
+        {**SATURATING, "bias": 60000, "accumulator_bits": 17},
+        "matmul",
+        "flags[j] != 0 or value != total or last != value + constant[first + j]",
+        "flags[j] != 0 or last != value + constant[first + j]",
+    ),
     # the walk: order, tree, spills, correction, bias and constant
-    ("conv", EACH, "walk", "blocks = [index[c : c + size].transpose(order)", "blocks = [index[c : c + size]"),
+    ("conv", EACH, "walk", "index[c : c + size].transpose(order)", "index[c : c + size]"),
     ("conv", EACH, "walk", "range(0, lengths[0], size)", "range(0, lengths[0], size + 1)"),
     ("conv", EACH, "walk", "min(walk.lanes, walk.ends[number] - k)", "walk.lanes - 1"),
     ("conv", EACH, "walk", "node = hold(total, walk.holds[1]) if walk.tree else total", "node = total"),
@@ -166,21 +203,33 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("conv", EACH, "walk", "total = held if walk.first else held + bias", "total = held + bias"),
     ("conv", EACH, "walk", "total = held + constant", "total = held"),
     ("conv", EACH, "walk", "total = held + correction", "total = held"),
-    ("conv", EACH, "conv", "+ prod(w.shape[1:]) * dx * dw", ""),
-    ("conv", EACH, "conv", "acc[:] = before\n            events", "acc[:] = 0\n            events"),
+    ("conv", EACH, "conv", "prod(w.shape[1:]) * dx * dw", "0"),
+    ("conv", EACH, "conv", "acc[:] = before", "acc[:] = 0"),
     ("conv", AT_END, "walk", "held = hold(acc[i], walk.holds[0])", "held = acc[i]"),
     ("conv", AT_END, "walk", "held = hold(acc, walk.holds[0])", "held = acc"),
-    ("conv", {**SATURATING, "summation": Summation(clamp="end")}, "walk", 'summation.clamp == "product")', "True)"),
-    ("matmul", MATMUL_EACH, "matmul", "- b.shape[-2] * da * db", ""),
+    ("conv", {**SATURATING, "summation": Summation(clamp="end")}, "walk", 'summation.clamp == "product"', "True"),
+    ("matmul", MATMUL_EACH, "matmul", "b.shape[-2] * da * db", "0"),
     ("matmul", MATMUL_EACH, "matmul", "acc[j] = before", "acc[j] = 0"),
     ("matmul", MATMUL_EACH, "walk", "np.array(ends, np.int64)", "np.array(ends[-1:], np.int64)"),
     ("max_pool", {}, "max_pool", "left = k * dilations[1] - begins[1]", "left = k * dilations[1] - begins[1] - 1"),
-    ("max_pool", {}, "max_pool", "- begins[0]", "- begins[1]"),
+    (
+        "max_pool",
+        {},
+        "max_pool",
+        "i * strides[0] + k * dilations[0] - begins[0]",
+        "i * strides[0] + k * dilations[0] - begins[1]",
+    ),
     ("max_pool", {}, "max_pool", "np.iinfo(x.dtype).min", "-1"),
-    ("max_pool", {"ceil_mode": True}, "windows", "-(-room // stride) if ceil_mode", "room // stride if ceil_mode"),
-    ("average_pool", {"count_include_pad": True}, "windows", "if include_pad else", "if not include_pad else"),
+    ("max_pool", {"ceil_mode": True}, "windows", "-(-room // stride)", "room // stride"),
+    (
+        "average_pool",
+        {"count_include_pad": True},
+        "windows",
+        "(-self.begins[d], self.image[d] + self.ends[d]) if include_pad else (0, self.image[d])",
+        "(0, self.image[d]) if include_pad else (-self.begins[d], self.image[d] + self.ends[d])",
+    ),
     ("average_pool", {}, "average_pool", "rows[i] * columns[j] * divisor", "rows[i] * columns[i] * divisor"),
-    ("average_pool_float32", {"count_include_pad": True}, "average_pool_float32", "if count_include_pad:", "if False:"),
+    ("average_pool_float32", {"count_include_pad": True}, "average_pool_float32", "count_include_pad", "False"),
     ("average_pool_float32", {}, "saturate", "whole = np.rint(f)", "whole = f"),
     # float32: a tie rule, the place of the zero point, an fma that is none, swapped operands
     ("requantize_float32", {}, "requantize_float32", "np.rint(scaled)", "np.floor(scaled + np.float32(0.5))"),
@@ -198,7 +247,7 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "(high - zeros).astype(np.float32)",
         "(high + 0 * zeros).astype(np.float32)",
     ),
-    ("quantize_float32", {}, "quantize_float32", "np.rint(", "np.trunc("),
+    ("quantize_float32", {}, "quantize_float32", "np.rint", "np.trunc"),
     ("quantize_float32", {}, "quantize_float32", "r[row, i] / scale", "r[row, i] * (np.float32(1) / scale)"),
     ("quantize", {}, "quantize", "mantissa << apart", "mantissa << (apart - 1)"),
     ("quantize", {}, "quantize", "-mantissa if bits < 0 else mantissa", "mantissa"),
@@ -210,30 +259,50 @@ MUTANTS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "round_saturate(scaled + zero, low, high)",
         "round_saturate(np.rint(scaled) + zero, low, high)",
     ),
-    ("add_float32", {}, "add_float32", "b_ratio * np.float32(b_zero))", "a_ratio * np.float32(b_zero))"),
+    ("add_float32", {}, "add_float32", "b_ratio * np.float32(b_zero)", "a_ratio * np.float32(b_zero)"),
     ("add_float32", {}, "add_float32", "fma(np.float32(b[i]), b_ratio, k)", "fma(np.float32(b[i]), a_ratio, k)"),
     ("add_float32", {"a_ratio": np.float32(2)}, "add_float32", "round_saturate(total, low, high)", "np.rint(total)"),
     ("add_float32", {"a_ratio": np.float32(2)}, "saturate", "clamp(whole, low, high)", "whole"),
     # elementwise and movement
     ("add", {}, "add", "(1 << a_shift, sign << b_shift)", "(1 << b_shift, sign << a_shift)"),
     ("add", {}, "add", "np.int64(b[i]) - zeros[1]", "np.int64(b[i]) - zeros[0]"),
-    ("sub", {}, "sub", "-1, pool)", "1, pool)"),
+    (
+        "sub",
+        {},
+        "sub",
+        "aligned_sum(a, b, a_shift, b_shift, a_zero, b_zero, -1, pool)",
+        "aligned_sum(a, b, a_shift, b_shift, a_zero, b_zero, 1, pool)",
+    ),
     ("mul", {}, "mul", "np.int64(b[i]) - b_zero", "np.int64(b[i])"),
     ("table", {}, "table", "row % tables.shape[0]", "0"),
     ("table", {}, "table", "np.int64(x[row, i]) - low", "np.int64(x[row, i])"),
     ("clip", {}, "clip", "min(high, int(info.max))", "int(info.max)"),
     ("transpose", {}, "transpose", "x.transpose(perm)", "x.transpose(perm[::-1])"),
     ("concat", {}, "concat", "np.concatenate(xs, axis=axis)", "np.concatenate(xs[::-1], axis=axis)"),
-    ("slice", {}, "slice", "min(max(stop, 0), length), step)", "min(max(stop, 0), length), 1)"),
+    (
+        "slice",
+        {},
+        "slice",
+        "builtins.slice(min(max(first, 0), length), min(max(stop, 0), length), step)",
+        "builtins.slice(min(max(first, 0), length), min(max(stop, 0), length), 1)",
+    ),
     ("pad", {}, "pad", "before, after = pads[: x.ndim], pads[x.ndim :]", "before, after = pads[::2], pads[1::2]"),
     ("pad", {}, "pad", "x.dtype.type(value)", "0"),
 ]
 
 
 @pytest.mark.parametrize(("op", "changes", "module", "old", "new"), MUTANTS)
-def test_caught(op: str, changes: dict[str, Any], module: str, old: str, new: str, tmp_path: Path) -> None:
+def test_caught(
+    op: str, changes: dict[str, Any], module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     xs, parameters = CASES[op]
     parameters = {**parameters, **changes}
-    assert_same(op, *xs, **parameters, under_test=mutant(tmp_path, op, module, old, old))
+    assert_same(op, *xs, **parameters)
+    plant(monkeypatch, import_module(f"intsim.kernels.{module}"), old, new)
     with np.errstate(all="ignore"), pytest.raises((AssertionError, IndexError, OverflowError)):
-        assert_same(op, *xs, **parameters, under_test=mutant(tmp_path, op, module, old, new))
+        assert_same(op, *xs, **parameters)
+
+
+def test_a_mistake_that_cannot_be_planted_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError, match=r"intsim\.kernels\.clip has no 'low - 1'"):
+        plant(monkeypatch, import_module("intsim.kernels.clip"), "low - 1", "low")

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import config
 
 from intsim.spec.post_table import post_table
 from intsim.summation import Summation
 from tests.kernels.compare import Array, assert_equal, assert_same, codes, kernel_of, spec_of
-from tests.kernels.mutate import mutant
+from tests.mutants import plant
 
 post_conv = kernel_of("post_conv")
 POINT: dict[str, Any] = {
@@ -168,17 +169,23 @@ MUTANTS = [
     ("first += (magnitude > 0) & (not below)", "first += not below"),
     ("starts[o, 1], starts[o, 2] = first, last + 1", "starts[o, 1], starts[o, 2] = first, last"),
     ("starts[o, 0], starts[o, 3] = first, last + 1", "starts[o, 0], starts[o, 3] = first + 1, last + 1"),
-    ("starts[o, 2], starts[o, 3], at_once, 1, length", "starts[o, 2], starts[o, 3], at_once, 0, length"),
+    (
+        "add_rows_at_once(sums, base, offsets, starts[o, 2], starts[o, 3], at_once, 1, length)",
+        "add_rows_at_once(sums, base, offsets, starts[o, 2], starts[o, 3], at_once, 0, length)",
+    ),
     ("(1 - 2 * below)", "1"),
     ("half[j] = whole[j] >> 1", "half[j] = whole[j] // 2 + (whole[j] < 0)"),
     ("np.array_equal(rows[i], rows[j] >> 1)", "np.array_equal(rows[i] >> 8, rows[j] >> 9)"),
     ("most * terms < 1 << 31", "most * terms < 1 << 63"),
     ("seen.reshape(-1, half)", "seen.reshape(half, -1).T"),
     ("line[:] = 0", "line[:] = 1"),
-    ("strides[1]]) - least]", "strides[1]]) - least - 1]"),
+    (
+        "np.int64(x[row, y, left + j * strides[1]]) - least",
+        "np.int64(x[row, y, left + j * strides[1]]) - least - 1",
+    ),
     ("offset = taps[k] + level[magnitude]", "offset = taps[k]"),
     ("(channel_size - level_size)", "channel_size"),
-    ("group = (outputs // groups, ", "group = (outputs, "),
+    ("(outputs // groups, w.shape[1] * channel_size)", "(outputs, w.shape[1] * channel_size)"),
     ("tiles = -(-shape[0] // lines)", "tiles = max(1, shape[0] // lines)"),
     ("np.int64(sums[y * pitch + x]) + added[o]", "np.int64(sums[y * pitch + x])"),
     ("wrap(total, bits)", "min(max(total, low), high)"),
@@ -186,14 +193,17 @@ MUTANTS = [
     ("ordered = is_ordered(summation, overflow, check)", "ordered = False"),
     ("clamped[i] |= acc[i] != total", "clamped[i] = acc[i] != total"),
     ("acc[i] = clamp(total, low, high)", "acc[i] = total"),
-    ("least <= most < first + count", "least <= most <= first + count"),
+    ("first <= least <= most < first + count", "first <= least <= most <= first + count"),
 ]
 
 
 @pytest.mark.nojit
+@pytest.mark.skipif(not config.DISABLE_JIT, reason="mistakes are planted in plain Python")
 @pytest.mark.parametrize(("old", "new"), MUTANTS, ids=[f"{i}" for i in range(len(MUTANTS))])
-def test_mutants_are_caught(old: str, new: str, tmp_path: Path) -> None:
-    function = mutant(tmp_path, "post_conv", "post_conv", old, new)
+def test_mutants_are_caught(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("intsim.kernels.post_conv")
+    plant(monkeypatch, module, old, new)
+    function = module.post_conv
     rng = np.random.default_rng(5)
     common: dict[str, Any] = {
         "low": -255,

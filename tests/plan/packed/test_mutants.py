@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -28,6 +25,7 @@ from intsim.plan.packed.window import window
 from intsim.run import engine
 from intsim.taps import counters
 from tests.kernels.packed.run import ISAS, needs_instructions
+from tests.mutants import plant
 from tests.plan.packed import paths
 from tests.plan.packed.chains import Network, form
 from tests.plan.packed.paths import agree
@@ -63,20 +61,7 @@ def caught(net: Network) -> bool:
 def one_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant is compiled for one, and never cached."""
     monkeypatch.setattr(paths, "ISAS", ISAS[:1])
-    monkeypatch.setattr(_jit, "cache_folder", lambda sources: None)
-
-
-def source_mutant(folder: Path, module: ModuleType, old: str, new: str) -> ModuleType:
-    """The module with the one occurrence of a piece of its text replaced."""
-    text = Path(str(module.__file__)).read_text()
-    assert text.count(old) == 1, f"{module.__name__} has {text.count(old)} times {old!r}"
-    path = folder / "mutant.py"
-    path.write_text(text.replace(old, new))
-    found = importlib.util.spec_from_file_location(f"{module.__name__}_mutant", path)
-    assert found is not None and found.loader is not None
-    made = importlib.util.module_from_spec(found)
-    found.loader.exec_module(made)
-    return made
+    monkeypatch.setattr(_jit, "cache_folder", lambda source, settings: None)
 
 
 def test_nothing_is_wrong() -> None:
@@ -135,10 +120,9 @@ def test_a_channel_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught(network())
 
 
-def test_pixels_that_are_counted_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_pixels_that_are_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last tile overlaps the one before it; its first pixels are stored twice, and counted once."""
-    kernel = source_mutant(tmp_path, conv_kernel, "first - pixel", "0")
-    monkeypatch.setattr(conv, "kernel", kernel)
+    plant(monkeypatch, conv_kernel, "first - pixel", "0")
     net = network()
     assert caught(net)
 

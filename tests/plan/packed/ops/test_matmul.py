@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ from intsim.kernels.packed.ops import matmul as matmul_kernel
 from intsim.plan import make_plan
 from intsim.plan.packed import program
 from intsim.plan.packed.layout import values_in_rows
-from intsim.plan.packed.ops import conv, matmul
+from intsim.plan.packed.ops import conv
 from tests.kernels.packed.run import ISAS, needs_instructions
+from tests.mutants import plant
 from tests.plan.packed import paths
 from tests.plan.packed.chains import Network, form
 from tests.plan.packed.paths import agree, agree_all_packed
-from tests.plan.packed.test_mutants import caught, source_mutant
+from tests.plan.packed.test_mutants import caught
 
 pytestmark = needs_instructions
 
@@ -230,7 +230,7 @@ def test_operands_of_other_axes() -> None:
 def one_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant is compiled for one, and never cached."""
     monkeypatch.setattr(paths, "ISAS", ISAS[:1])
-    monkeypatch.setattr(_jit, "cache_folder", lambda sources: None)
+    monkeypatch.setattr(_jit, "cache_folder", lambda source, settings: None)
 
 
 @pytest.mark.usefixtures("one_instruction_set")
@@ -239,17 +239,17 @@ def one_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("b.neg(load(b, row, I64, 8 * A_ZERO))", "b.mul(load(b, row, I64, 8 * A_ZERO), const(0))"),
         ("b.sub(codes, zero)", "b.add(codes, zero)"),
-        ("rows[i], rows[i + 2]", "rows[i], rows[3 - i]"),
+        ("rows[i + 2]", "rows[3 - i]"),
         ('b.icmp_signed("<", k, terms)', 'b.icmp_signed("<=", k, terms)'),
         ("b.and_(b.sub(codes, zero), columns)", "b.sub(codes, zero)"),
         ("first - line", "0"),
     ],
 )
-def test_mutants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, old: str, new: str) -> None:
+def test_mutants(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     """No zero point of a, a wrong one of b, the wrong rows, one row too many, columns and rows counted twice."""
     net = two_inputs((3, 13, 17), (3, 17, 21), (U8, S8, Y), images=2)
     assert not caught(net)
-    monkeypatch.setattr(matmul, "kernel", source_mutant(tmp_path, matmul_kernel, old, new))
+    plant(monkeypatch, matmul_kernel, old, new)
     assert caught(net)
 
 
