@@ -90,6 +90,15 @@ def test_the_wheel_installs_the_command(wheel: Path) -> None:
         assert archive.read(entry).decode().split("\n")[:2] == ["[console_scripts]", "intsim = intsim.cli:main"]
 
 
+def test_an_editable_install_is_a_path_that_type_checkers_follow(tree: Path, tmp_path: Path) -> None:
+    build = f"from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})"
+    run([sys.executable, "-c", build], tree)
+    [editable] = tmp_path.iterdir()
+    assert {Path(name).suffix for name in names_in(editable)} == {".pth"}, "an import hook"
+    with zipfile.ZipFile(editable) as archive:
+        assert [archive.read(name).decode().split() for name in names_in(editable)] == [[str(tree)]]
+
+
 def test_the_source_distribution_keeps_the_link(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         behind = [member for member in archive if member.name.split("/")[1:2] == ["kernels"]]
