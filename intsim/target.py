@@ -178,6 +178,11 @@ class Target(Accumulator):
         data["overrides"] = [{"node": p, k: v} for p, k, v in self.overrides]
         return {"target_version": 1, **data}
 
+    def changes(self) -> dict[str, Any]:
+        """As `to_dict`, without the fields that have their default value; `from_dict` reads the whole target back."""
+        usual = Target("").to_dict()
+        return {k: v for k, v in self.to_dict().items() if k == "target_version" or k not in usual or v != usual[k]}
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "target") -> Target:
         """The Target that a dict describes; unknown keys are errors. `base` names the target it starts from."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections import defaultdict
@@ -18,8 +17,7 @@ from intsim import demo, spec
 from intsim.demo.digests import BLOCK, block_digests
 from intsim.files import read_arrays, write_array
 from intsim.formats import Format
-from intsim.target import TARGETS
-from intsim.vectors import Recorded, write_manifest
+from intsim.vectors import Recorded, write_case, write_manifest
 
 if TYPE_CHECKING:
     from tools.golden_ops import Case
@@ -122,17 +120,7 @@ def record_case(case: Case, output: Path) -> None:
         tensors["overflowed"] = result(np.asarray(events) != 0, Format(1, signed=False))
     else:
         tensors["y"] = result(made, case.result)
-    write_manifest(
-        output / case.op / case.name,
-        tensors,
-        model=f"{case.op}/{case.name}",
-        digest="",
-        target=TARGETS["onnxruntime" if case.op.endswith("_float32") else "diffquant"],
-        images=0,
-        name="manifest.json",
-        op=case.op,
-        parameters=case.parameters,
-    )
+    write_case(output / case.op / case.name, tensors, op=case.op, parameters=case.parameters)
 
 
 def result(values: NDArray[Any], format: Format | None) -> Recorded:
@@ -150,17 +138,9 @@ def differences(old: Path, new: Path) -> list[str]:
             lines.append(f"{old / path}: not recorded")
         elif not (new / path).exists():
             lines.append(f"{old / path}: belongs to no case")
-        elif content(old / path) != content(new / path):
+        elif (old / path).read_bytes() != (new / path).read_bytes():
             lines.append(f"{old / path}: differs")
     return lines
-
-
-def content(path: Path) -> Any:
-    """A file's bytes; of a manifest what it says, without the tool's version and the target, whose fields may grow."""
-    if path.suffix != ".json":
-        return path.read_bytes()
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return {key: value for key, value in document.items() if key not in ("tool", "target")}
 
 
 if __name__ == "__main__":

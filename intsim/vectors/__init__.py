@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intsim.vectors.manifest import Entry, Manifest, Recorded, read_manifest, write_manifest
+from intsim.vectors.manifest import Entry, Manifest, Recorded, read_manifest, write_case, write_manifest
 from intsim.vectors.result import write_result
 
-__all__ = ["Entry", "Manifest", "Recorded", "read_manifest", "write_manifest", "write_result"]
+__all__ = ["Entry", "Manifest", "Recorded", "read_manifest", "write_case", "write_manifest", "write_result"]

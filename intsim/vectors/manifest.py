@@ -1,10 +1,12 @@
 """The manifest: one schema for every folder of tensors that intsim writes or reads; one reader, one writer.
 
 A folder holds one .npy file a tensor and one JSON file (`index.json` of a run, `manifest.json` of golden vectors):
-{"manifest_version": 1, "tool": {"name", "version"}, "model": {"name", "sha256"}, "target": Target.to_dict(), "images",
+{"manifest_version": 2, "tool": {"name", "version"}, "model": {"name", "sha256"}, "target": Target.changes(), "images",
  "tensors": {ONNX name: {"file", "dtype", "format": Format.to_dict() or null (reals), "shape", "layout", "role",
  "sha256" of the file}}, "taps": {ONNX name: counts}}. Axes are always ONNX's: layout "NCHW-as-ONNX".
-A case of one op has "op": {"name": stem in intsim.spec, "parameters": its arguments that are no tensors} as well.
+A case of one op has {"manifest_version", "op": {"name": stem in intsim.spec, "parameters": its arguments that are no
+tensors}, "tensors"}: its parameters say all that a target would.
+Version 1 is read as well: its target has the fields that there were, and its cases of one op have one too.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -27,7 +29,10 @@ from intsim.target import Target
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
+READ = (1, 2)
+"""The versions that are read."""
+
 LAYOUT = "NCHW-as-ONNX"
 NAMES = ("index.json", "manifest.json")
 """The names that a manifest can have: of a run's output, of golden vectors."""
@@ -78,12 +83,13 @@ class Manifest:
     """A folder of tensors: `read` gives a tensor's array, checked against what the manifest says of it.
 
     op: the stem of the one op that the tensors belong to, empty for a network; parameters: its arguments.
+    target: None for a case of one op.
     """
 
     folder: Path
     model: str
     digest: str
-    target: Target
+    target: Target | None
     images: int
     tensors: Mapping[str, Entry]
     taps: Mapping[str, Any] = field(default_factory=dict)
@@ -123,22 +129,33 @@ def write_manifest(
     images: int,
     taps: Mapping[str, Any] | None = None,
     name: str = "index.json",
-    op: str = "",
-    parameters: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write the tensors and their manifest as one folder, whole or not at all; the Manifest that was written.
 
     A folder of that name is replaced if all that is in it is recorded in its own manifest.
-    digest: sha256 of the model file. taps: counts by tensor name, as JSON. name: one of NAMES. op, parameters: of the
-    one op that the tensors belong to, as JSON.
+    digest: sha256 of the model file. taps: counts by tensor name, as JSON. name: one of NAMES.
     Errors: UnusableInput where the folder holds anything else, or the system refuses to write.
     """
     from intsim import __version__
 
-    folder = Path(folder)
+    return _write(Manifest(Path(folder), model, digest, target, images, {}, taps or {}, __version__), tensors, name)
+
+
+def write_case(
+    folder: str | Path, tensors: Mapping[str, Recorded], *, op: str, parameters: Mapping[str, Any]
+) -> Manifest:
+    """Write a case of one op with its manifest.json, as `write_manifest` does; the Manifest that was written.
+
+    op: the stem in intsim.spec. parameters: its arguments that are no tensors, as JSON.
+    """
+    return _write(Manifest(Path(folder), "", "", None, 0, {}, op=op, parameters=parameters), tensors, "manifest.json")
+
+
+def _write(described: Manifest, tensors: Mapping[str, Recorded], name: str) -> Manifest:
+    """Write the tensors and the manifest that describes all but them; the whole Manifest."""
     files = file_names(list(tensors))
     entries = {}
-    with new_folder(folder, _is_ours) as fresh:
+    with new_folder(described.folder, _is_ours) as fresh:
         for tensor, recorded in tensors.items():
             array = _stored(recorded)
             content = array_bytes(array)
@@ -152,9 +169,7 @@ def write_manifest(
                 recorded.role,
                 _sha256(content),
             )
-        manifest = Manifest(
-            folder, model, digest, target, images, entries, taps or {}, __version__, op, parameters or {}
-        )
+        manifest = replace(described, tensors=entries)
         text = json.dumps(_document(manifest), indent=1, allow_nan=False)
         (fresh / name).write_text(text + "\n", encoding="utf-8")
     return manifest
@@ -179,9 +194,10 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise UnusableInput(f"{path}: not JSON ({error}); record it again") from error
     if not isinstance(data, dict) or "manifest_version" not in data:
         raise UnusableInput(f"{path}: no manifest (no manifest_version); give a folder that intsim wrote")
-    if data["manifest_version"] != VERSION:
+    if data["manifest_version"] not in READ:
         raise UnusableInput(
-            f"{path}: manifest_version is {data['manifest_version']!r}, this intsim reads {VERSION}; update intsim"
+            f"{path}: manifest_version is {data['manifest_version']!r}, this intsim reads "
+            f"{' and '.join(map(str, READ))}; update intsim"
         )
     try:
         return _manifest(path.parent, data)
@@ -217,18 +233,19 @@ def _stored(recorded: Recorded) -> Array:
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:
-    document = {
+    tensors = {name: entry.to_dict() for name, entry in manifest.tensors.items()}
+    if manifest.target is None:
+        op = {"name": manifest.op, "parameters": dict(manifest.parameters)}
+        return {"manifest_version": VERSION, "op": op, "tensors": tensors}
+    return {
         "manifest_version": VERSION,
         "tool": {"name": "intsim", "version": manifest.tool_version},
         "model": {"name": manifest.model, "sha256": manifest.digest},
-        "target": manifest.target.to_dict(),
+        "target": manifest.target.changes(),
         "images": manifest.images,
-        "tensors": {name: entry.to_dict() for name, entry in manifest.tensors.items()},
+        "tensors": tensors,
         "taps": dict(manifest.taps),
     }
-    if manifest.op:
-        document["op"] = {"name": manifest.op, "parameters": dict(manifest.parameters)}
-    return document
 
 
 def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
@@ -249,6 +266,10 @@ def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
             _typed(entry["layout"], str, "layout"),
         )
     op: dict[str, Any] = _typed(data.get("op", {"name": "", "parameters": {}}), dict, "op")
+    name = _typed(op["name"], str, "op")
+    parameters: dict[str, Any] = _typed(op["parameters"], dict, "parameters")
+    if name and data["manifest_version"] != 1:
+        return Manifest(folder, "", "", None, 0, tensors, op=name, parameters=parameters)
     return Manifest(
         folder,
         _typed(data["model"]["name"], str, "model name"),
@@ -258,8 +279,8 @@ def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
         tensors,
         _typed(data.get("taps", {}), dict, "taps"),
         _typed(data["tool"]["version"], str, "tool version"),
-        _typed(op["name"], str, "op"),
-        _typed(op["parameters"], dict, "parameters"),
+        name,
+        parameters,
     )
 
 

@@ -11,7 +11,7 @@ from intsim import __version__
 from intsim.errors import OutOfDomain, UnusableInput
 from intsim.formats import Format
 from intsim.target import TARGETS, Target
-from intsim.vectors import Manifest, Recorded, read_manifest, write_manifest
+from intsim.vectors import Manifest, Recorded, read_manifest, write_case, write_manifest
 from intsim.vectors.manifest import file_names
 
 CODES = np.arange(-6, 6, dtype=np.int64).reshape(1, 3, 2, 2)
@@ -47,8 +47,9 @@ def test_the_schema(tmp_path: Path) -> None:
     write(tmp_path, name="manifest.json")
     data = json.loads((tmp_path / "manifest.json").read_text())
     assert set(data) == {"manifest_version", "tool", "model", "target", "images", "tensors", "taps"}
-    assert data["manifest_version"] == 1
-    assert data["target"] == json.loads(json.dumps(TARGET.to_dict()))
+    assert data["manifest_version"] == 2
+    overrides = [{"node": "conv*", "overflow": "saturate"}]
+    assert data["target"] == {"target_version": 1, "name": "mine", "accumulator_bits": 20, "overrides": overrides}
     entry = data["tensors"]["/conv/out:0"]
     assert entry["file"] == "_conv_out_0.npy"
     assert entry["format"] == FORMAT.to_dict()
@@ -59,16 +60,32 @@ def test_the_schema(tmp_path: Path) -> None:
 def test_a_case_of_one_op_has_its_parameters(tmp_path: Path) -> None:
     parameters = {"strides": [2, 1], "overflow": "wrap", "scale": 0.5}
     tensors = {"w": Recorded(CODES, FORMAT, "parameter")}
-    written = write(tmp_path, tensors=tensors, op="conv", parameters=parameters, images=0)
+    written = write_case(tmp_path, tensors, op="conv", parameters=parameters)
     manifest = read_manifest(tmp_path)
     assert manifest == written
-    assert (manifest.op, manifest.parameters) == ("conv", parameters)
+    assert (manifest.op, manifest.parameters, manifest.target) == ("conv", parameters, None)
     assert manifest.tensors["w"].role == "parameter"
-    data = json.loads((tmp_path / "index.json").read_text())
+    data = json.loads((tmp_path / "manifest.json").read_text())
+    assert data.keys() == {"manifest_version", "op", "tensors"}
     assert data["op"] == {"name": "conv", "parameters": parameters}
     data["op"] = "conv"
-    (tmp_path / "index.json").write_text(json.dumps(data))
+    (tmp_path / "manifest.json").write_text(json.dumps(data))
     with pytest.raises(UnusableInput, match="damaged manifest: op is 'conv'"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("op", ["", "conv"])
+def test_version_1_is_read_with_its_target(tmp_path: Path, op: str) -> None:
+    write(tmp_path)
+    path = tmp_path / "index.json"
+    old = {**json.loads(path.read_text()), "manifest_version": 1, "target": TARGETS["tflite"].to_dict()}
+    path.write_text(json.dumps({**old, "op": {"name": op, "parameters": {}}} if op else old))
+    manifest = read_manifest(tmp_path)
+    assert (manifest.target, manifest.op, manifest.model) == (TARGETS["tflite"], op, "net")
+    assert np.array_equal(manifest.read("/conv/out:0"), CODES)
+    del old["target"]
+    path.write_text(json.dumps({**old, "op": {"name": op, "parameters": {}}} if op else old))
+    with pytest.raises(UnusableInput, match="'target' is missing"):
         read_manifest(tmp_path)
 
 
@@ -170,7 +187,8 @@ def test_codes_outside_their_format_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"manifest_version": 2}, "manifest_version is 2"),
+        ({"manifest_version": 3}, "manifest_version is 3, this intsim reads 1 and 2"),
+        ({"target": None}, "'target' is missing"),
         ({"manifest_version": None}, "no manifest_version"),
         ({"sha256": None}, "'sha256' is missing"),
         ({"tensors": []}, "tensors is"),
