@@ -160,11 +160,10 @@ def _discard(sibling: Path, kind: str, own_files: OwnFiles) -> None:
             _remove(sibling, ())
         return
     own = own_files(folder)
-    if own is not None:
-        _remove(folder, [file.name for file in own])
-    elif kind == NEW:
+    if own is None:
         # A folder that gave way has its manifest until it is empty: without one it is new, and all in it is ours.
-        _remove(folder, [file.name for file in _regular_files(folder)])
+        own = _regular_files(folder) if kind == NEW else ()
+    _remove(folder, [file.name for file in own])
     if kind == OLD:
         _remove(sibling, ())
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,58 @@ def test_a_folder_with_anything_else_is_kept(tmp_path: Path, with_index: bool) -
     with pytest.raises(UnusableInput, match="not all of it was written by intsim"):
         write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_only_files_as_they_were_recorded_are_replaced(tmp_path: Path) -> None:
+    """Each of these folders holds something that its manifest does not record with its hash."""
+
+    def edit(out: Path) -> None:
+        np.save(out / "x.npy", np.zeros((1, 2), np.float32))
+
+    def link(out: Path) -> None:
+        (out / "x.npy").rename(tmp_path / "elsewhere.npy")
+        (out / "x.npy").symlink_to(tmp_path / "elsewhere.npy")
+
+    def below(out: Path) -> None:
+        (out / "sub").mkdir()
+        (out / "x.npy").rename(out / "sub" / "x.npy")
+        changed(out, file="sub/x.npy")
+
+    def folder(out: Path) -> None:
+        (out / "x.npy").unlink()
+        (out / "x.npy").mkdir()
+
+    def second(out: Path) -> None:
+        (out / "manifest.json").write_text("{}")
+
+    def pipe(out: Path) -> None:
+        (out / "x.npy").unlink()
+        os.mkfifo(out / "x.npy")
+
+    def others(out: Path) -> None:
+        changed(out, file="../precious.npy")
+
+    def unreadable(out: Path) -> None:
+        (out / "index.json").write_text("{")
+
+    (tmp_path / "precious.npy").write_text("the user's")
+    for change in (edit, link, below, folder, second, pipe, others, unreadable):
+        out = tmp_path / change.__name__
+        write(out)
+        change(out)
+        before = sorted(out.rglob("*"))
+        with pytest.raises(UnusableInput, match="not all of it was written by intsim") as caught:
+            write(out, tensors={"y": Recorded(CODES, FORMAT)})
+        assert "\n" not in str(caught.value)
+        assert sorted(out.rglob("*")) == before, change.__name__
+    assert (tmp_path / "precious.npy").read_text() == "the user's" and (tmp_path / "elsewhere.npy").exists()
+
+
+def test_what_is_missing_from_our_folder_does_not_matter(tmp_path: Path) -> None:
+    write(tmp_path / "out")
+    (tmp_path / "out" / "x.npy").unlink()
+    write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.json", "y.npy"]
 
 
 def changed(folder: Path, **changes: Any) -> None:
