@@ -225,7 +225,7 @@ def _falses(initializers: Mapping[str, tuple[ElementType, Array]], nodes: Sequen
     """The names of the boolean constants that are false: how a Dropout says that it is not training."""
     arrays = {name: array for name, (_, array) in initializers.items()}
     arrays.update(
-        {n.outputs[0]: n.attributes["value"][0] for n in nodes if n.op == "Constant" and "value" in n.attributes}
+        {n.outputs[0]: tensor[0] for n in nodes if n.op == "Constant" and n.outputs and (tensor := n.tensor("value"))}
     )
     return frozenset(name for name, a in arrays.items() if a.dtype == np.bool_ and a.size == 1 and not a.any())
 
