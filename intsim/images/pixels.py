@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,4 +118,7 @@ def _pillow() -> Any:
         raise MissingDependency(
             "images are decoded by Pillow, which is not installed: pip install 'intsim[images]'"
         ) from error
+    log = logging.getLogger("PIL")
+    if not log.handlers:  # Python prints what a library logs where nobody else takes it
+        log.addHandler(logging.NullHandler())
     return Image
