@@ -38,12 +38,16 @@ class Resize:
     width: int | None = None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result. With shorter_side s: longer = floor(s * longer / shorter), exactly."""
-        if self.shorter_side is None:
-            assert self.height is not None and self.width is not None, "from_dict checks it"
-            return self.height, self.width
-        shorter = min(height, width)
-        return self.shorter_side * height // shorter, self.shorter_side * width // shorter
+        """Height and width of the result. With shorter_side s: longer = floor(s * longer / shorter), exactly.
+
+        Errors: UnusableInput where it has neither.
+        """
+        if self.shorter_side is not None:
+            shorter = min(height, width)
+            return self.shorter_side * height // shorter, self.shorter_side * width // shorter
+        if self.height is None or self.width is None:
+            raise UnusableInput("resize: it needs shorter_side, or height and width")
+        return self.height, self.width
 
 
 @dataclass(frozen=True)

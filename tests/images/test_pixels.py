@@ -261,3 +261,9 @@ def test_what_the_decoder_logs_is_not_printed(tmp_path: Path) -> None:
         [sys.executable, "-c", f"{code}f(sys.argv[1], Preprocess())", str(path)], capture_output=True, text=True
     )
     assert "UnusableInput" in done.stderr and "Traceback" in done.stderr.splitlines()[0], done.stderr
+
+
+def test_a_resize_to_no_size_is_an_error() -> None:
+    for resize in (Resize("box"), Resize("box", height=3), Resize("box", width=3)):
+        with pytest.raises(UnusableInput, match="it needs shorter_side, or height and width"):
+            resize.size(4, 4)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 import pytest
 
 from intsim import __version__
-from intsim.errors import OutOfDomain, UnusableInput
+from intsim.errors import IntsimError, OutOfDomain, UnusableInput
 from intsim.formats import Format
+from intsim.levels import Levels
 from intsim.target import TARGETS, Target
 from intsim.vectors import Manifest, Recorded, read_manifest, write_manifest
 from intsim.vectors.manifest import file_names
 
 CODES = np.arange(-6, 6, dtype=np.int64).reshape(1, 3, 2, 2)
 FORMAT = Format(4, scale=(0.5, 0.25, 0.125), zero_point=(0, 1, -1), axis=1)
+LEVELS = Levels("post", 4, "shared")
 TARGET = Target("mine", accumulator_bits=20, overrides=(("conv*", "overflow", "saturate"),))
 
 
@@ -287,3 +290,77 @@ def test_a_full_disk_leaves_nothing_and_keeps_the_old_folder(tmp_path: Path, mon
         write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def nested(depth: int, table: bool) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = {"a": value} if table else [value]
+    return value
+
+
+STRANGE: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1.5, 2**31, 2**63, 10**400, 1e308, "", "x" * 5000, "\x1b[31m\n", "\0", "日本", "../x", "nan"),
+    *([], {}, [[]], [1, "a"], [None], [2**63], [1e308], [True], nested(900, False), nested(900, True)),
+)
+"""Values of other kinds, sizes and depths than any field expects."""
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each (table or list, key) in a JSON value."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places(value[key])
+
+
+def test_every_field_with_values_of_other_kinds_and_depths(tmp_path: Path) -> None:
+    """Each is read or refused in one line; what is read has the types that it says."""
+    tensors = {"x": Recorded(CODES, FORMAT), "w": Recorded(np.arange(4), Format(4, False, levels=LEVELS))}
+    write(tmp_path / "out", tensors=tensors, op="conv", parameters={"strides": [1]}, taps={"x": {"low": 1}})
+    path = tmp_path / "out" / "index.json"
+    text = path.read_text()
+    count = len(list(places(json.loads(text))))
+    assert count > 80
+    outcomes = {"read": 0, "refused": 0}
+    for at in range(count):
+        for value in STRANGE:
+            data = json.loads(text)
+            where, key = list(places(data))[at]
+            where[key] = value
+            path.write_text(json.dumps(data))
+            try:
+                manifest = read_manifest(tmp_path / "out")
+                for name in manifest.tensors:
+                    manifest.read(name)
+            except IntsimError as error:
+                outcomes["refused"] += 1
+                said = str(error)
+                assert said.isprintable() and len(said) < 1000 and said.isprintable()
+            else:
+                outcomes["read"] += 1
+                assert type(manifest.images) is int and isinstance(manifest.model, str)
+    assert outcomes["refused"] > 1000 and outcomes["read"] > 100
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1" * 5000, "[" * 100_000, "1e400"])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "out")
+    path = tmp_path / "out" / "index.json"
+    path.write_text(path.read_text().replace('"images": 1', f'"images": {text}'))
+    with pytest.raises(UnusableInput, match=r"index\.json: (not JSON|damaged manifest: images must be an integer)"):
+        read_manifest(tmp_path / "out")
+    path.write_text(path.read_text().replace(f'"images": {text}', '"images": 1').replace("0.25", text))
+    with pytest.raises(UnusableInput, match=r"index\.json: (not JSON|damaged manifest: format: scale must be numbers)"):
+        read_manifest(tmp_path / "out")
+
+
+def test_a_pipe_is_no_manifest_and_no_tensor(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnusableInput, match="it is not a file but a pipe"):
+        read_manifest(tmp_path / "pipe")
+    write(tmp_path / "out")
+    (tmp_path / "out" / "x.npy").unlink()
+    os.mkfifo(tmp_path / "out" / "x.npy")
+    with pytest.raises(UnusableInput, match="it is not a file but a pipe"):
+        read_manifest(tmp_path / "out").read("x")
