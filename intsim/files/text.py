@@ -10,16 +10,22 @@ from typing import Any
 from intsim.errors import UnusableInput
 from intsim.files.opening import read_bytes
 
-LARGEST_TOML = 1 << 20
+LARGEST_TOML = 1 << 18
 LARGEST_JSON = 1 << 30
 """Bytes; a manifest holds counts of every tapped tensor."""
+
+MOST_DOTS = 100
+"""In a line of TOML: the time that tomllib takes for a key grows with the square of its parts."""
 
 
 def read_toml(path: str | Path, what: str) -> dict[str, Any]:
     """The table of a TOML file; messages begin with what it is. Errors: UnusableInput."""
     where = f"{what} {path}"
     try:
-        return tomllib.loads(read_bytes(path, LARGEST_TOML).decode())
+        text = read_bytes(path, LARGEST_TOML).decode()
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise UnusableInput(f"a line has more than {MOST_DOTS} dots; write shorter lines")
+        return tomllib.loads(text)
     except UnusableInput as error:
         raise UnusableInput(f"{where}: {error}") from error
     except (ValueError, RecursionError) as error:
