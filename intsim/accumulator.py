@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from intsim.errors import UnusableInput
+from intsim.errors import UnusableInput, shown
 from intsim.formats import OVERFLOWS, ROUNDINGS
 from intsim.summation import CLAMPS
 
@@ -57,8 +57,8 @@ class Accumulator:
     zeros_subtracted: str = "before"
     rounding_constant: str = "outside"
 
-    def check_accumulator(self, name: str, requantizer: str, rounding: str) -> None:
-        """Raise UnusableInput for what no machine can be; name, requantizer and rounding are the target's."""
+    def check_accumulator(self, where: str, requantizer: str, rounding: str) -> None:
+        """Raise UnusableInput for what no machine can be; requantizer and rounding are the target's."""
         for key, known in (
             ("saturate_after", CLAMPS),
             ("tree_overflow", OVERFLOWS),
@@ -71,7 +71,7 @@ class Accumulator:
         ):
             if getattr(self, key) not in known:
                 raise UnusableInput(
-                    f"target {name!r}: {key} must be one of {', '.join(known)}, not {getattr(self, key)!r}"
+                    f"{where}: {key} must be one of {', '.join(known)}, not {shown(getattr(self, key))}"
                 )
         for key, low, high in (
             ("lanes", 1, 4096),
@@ -83,18 +83,22 @@ class Accumulator:
         ):
             value = getattr(self, key)
             if value is not None and (type(value) is not int or not low <= value <= high):
-                raise UnusableInput(f"target {name!r}: {key} must be {low} to {high}, not {value!r}")
-        if not isinstance(self.mac_order, list | tuple) or sorted(map(str, self.mac_order)) != sorted(MAC_AXES):
+                raise UnusableInput(f"{where}: {key} must be {low} to {high}, not {shown(value)}")
+        if not isinstance(self.mac_order, list | tuple) or not _is_order(self.mac_order):
             raise UnusableInput(
-                f"target {name!r}: mac_order must be {', '.join(MAC_AXES)} in some order, not {self.mac_order!r}"
+                f"{where}: mac_order must be {', '.join(MAC_AXES)} in some order, not {shown(self.mac_order)}"
             )
         object.__setattr__(self, "mac_order", tuple(self.mac_order))  # TOML and JSON have lists
         if self.channels_per_pass is None and (self.spill_bits is not None or self.spill_shift):
-            raise UnusableInput(f"target {name!r}: spill_bits and spill_shift need channels_per_pass")
+            raise UnusableInput(f"{where}: spill_bits and spill_shift need channels_per_pass")
         if self.lanes == 1 and self.tree_bits is not None:
-            raise UnusableInput(f"target {name!r}: tree_bits needs lanes, 2 or more products that the tree adds")
+            raise UnusableInput(f"{where}: tree_bits needs lanes, 2 or more products that the tree adds")
         if self.rounding_constant == "inside" and (requantizer != "shift" or rounding not in CONSTANT_ROUNDINGS):
             raise UnusableInput(
-                f"target {name!r}: a rounding_constant inside the accumulator needs the requantizer shift and the "
+                f"{where}: a rounding_constant inside the accumulator needs the requantizer shift and the "
                 f"rounding {', '.join(CONSTANT_ROUNDINGS)}, not {requantizer} and {rounding}"
             )
+
+
+def _is_order(axes: list[str] | tuple[str, ...]) -> bool:
+    return len(axes) == len(MAC_AXES) and all(axis in axes for axis in MAC_AXES)

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+import reprlib
+
+LONGEST_MESSAGE = 900
+"""Characters of a message: with what a command line puts before it, a line stays below 1,000."""
+
+HUGE = 1 << 200
+"""Integers from here on are shown by their size: Python refuses to write those of more than 4,300 digits."""
+
 
 class IntsimError(Exception):
     """An error with a one-line message for the user; the command line prints it and exits with code 2."""
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(printable(shortened(message))))
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out: names in a file must neither break a line nor steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shortened(message: str) -> str:
+    """The message itself, or its beginning and its end where it has more than LONGEST_MESSAGE characters."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    end = LONGEST_MESSAGE // 3
+    return f"{message[: LONGEST_MESSAGE - end - 3]} … {message[-end:]}"
+
+
+def shown(value: object) -> str:
+    """A value from a file as a message shows it: its repr, cut short, whatever its size and depth."""
+    return _Shown().repr(value)
+
+
+class _Shown(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 80, 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        """An integer in full, or its size."""
+        return repr(x) if abs(x) < HUGE else f"about {'-' if x < 0 else ''}2**{abs(x).bit_length() - 1}"
 
 
 class MalformedGraph(IntsimError):

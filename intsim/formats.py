@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import MalformedGraph, OutOfDomain
+from intsim.errors import MalformedGraph, OutOfDomain, shown
+from intsim.fields import LARGEST_INTEGER, Fields
 from intsim.levels import BITS, Levels, split
 
 ROUNDINGS = (
@@ -27,6 +28,10 @@ ROUNDINGS = (
 
 OVERFLOWS = ("wrap", "saturate", "trap")
 """What an accumulator does with a sum that does not fit: two's complement, clamp after each addition, error."""
+
+SMALLEST_SCALE = float(np.finfo(np.float32).smallest_subnormal)
+LARGEST_SCALE = float(np.finfo(np.float32).max)
+"""What float32 can hold."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,10 @@ class Format:
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 64:
-            raise OutOfDomain(f"bits must be 1 to 64, not {self.bits!r}")
+            raise OutOfDomain(f"bits must be 1 to 64, not {shown(self.bits)}")
         if not self.scale or not all(math.isfinite(s) and s > 0 for s in self.scale):
             bad = next((s for s in self.scale if not (math.isfinite(s) and s > 0)), None)
-            raise MalformedGraph(f"scale must be positive and finite, not {bad!r}")
+            raise MalformedGraph(f"scale must be positive and finite, not {shown(bad)}")
         if self.axis is None and (len(self.scale) != 1 or len(self.zero_point) != 1):
             raise MalformedGraph(f"{len(self.scale)} scales and {len(self.zero_point)} zero points, but no axis")
         if self.levels is not None and (self.signed or any(self.zero_point) or not BITS[0] <= self.bits <= BITS[1]):
@@ -62,7 +67,7 @@ class Format:
                 f"zero point, not of {self.bits} bits"
             )
         if any(not self.low <= z <= self.high for z in self.zero_point):
-            raise MalformedGraph(f"zero_point must be within {self.low} to {self.high}, not {self.zero_point!r}")
+            raise MalformedGraph(f"zero_point must be within {self.low} to {self.high}, not {shown(self.zero_point)}")
 
     @property
     def low(self) -> int:
@@ -146,15 +151,16 @@ class Format:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Format:
-        """The Format that `to_dict` wrote."""
+        """The Format that `to_dict` wrote. Errors: UnusableInput, OutOfDomain, MalformedGraph."""
+        fields = Fields(data, "format")
         return cls(
-            int(data["bits"]),
-            bool(data["signed"]),
-            bool(data.get("narrow", False)),
-            tuple(float(s) for s in data.get("scale", (1.0,))),
-            tuple(int(z) for z in data.get("zero_point", (0,))),
-            data.get("axis"),
-            None if data.get("levels") is None else Levels.from_dict(data["levels"]),
+            fields.integer("bits", 1, 64),
+            fields.flag("signed"),
+            "narrow" in fields and fields.flag("narrow"),
+            fields.numbers("scale", SMALLEST_SCALE, LARGEST_SCALE) if "scale" in fields else (1.0,),
+            fields.integers("zero_point", -LARGEST_INTEGER - 1) if "zero_point" in fields else (0,),
+            fields.integer("axis", 0) if "axis" in fields else None,
+            Levels.from_dict(fields.table("levels").data) if "levels" in fields else None,
         )
 
     def __str__(self) -> str:

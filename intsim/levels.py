@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import OutOfDomain
+from intsim.errors import OutOfDomain, shown
+from intsim.fields import Fields
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +47,7 @@ class Levels:
     def __post_init__(self) -> None:
         for value, known, what in ((self.rule, RULES, "rule"), (self.variant, VARIANTS, "variant")):
             if value not in known:
-                raise OutOfDomain(f"{what} of the levels must be one of {', '.join(known)}, not {value!r}")
+                raise OutOfDomain(f"{what} of the levels must be one of {', '.join(known)}, not {shown(value)}")
         if not GUARD_BITS[0] <= self.guard_bits <= GUARD_BITS[1]:
             raise OutOfDomain(f"guard_bits must be {GUARD_BITS[0]} to {GUARD_BITS[1]}, not {self.guard_bits!r}")
 
@@ -73,8 +74,9 @@ class Levels:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Levels:
-        """The Levels that `to_dict` wrote."""
-        return cls(str(data["rule"]), int(data["guard_bits"]), str(data["variant"]))
+        """The Levels that `to_dict` wrote. Errors: UnusableInput, OutOfDomain."""
+        fields = Fields(data, "levels")
+        return cls(fields.text("rule"), fields.integer("guard_bits", *GUARD_BITS), fields.text("variant"))
 
 
 def product_table(levels: Levels, bits: int, low: int, high: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -15,6 +15,9 @@ from intsim.errors import UnusableInput
 
 Array = np.ndarray[Any, Any]
 
+LARGEST = 1e140
+"""The largest number whose square, times as many as memory holds, is a float64."""
+
 
 def top1(scores: Array, labels: Array) -> float:
     """The share of inputs whose class is the label: scores [N, classes], labels integers [N].
@@ -91,7 +94,7 @@ def _relative_entropy(p: Array, q: Array) -> float:
 
 
 def _classes(scores: Array) -> Array:
-    scores = np.asarray(scores)
+    scores = _numbers(scores)
     if scores.ndim != 2 or 0 in scores.shape:
         raise UnusableInput(f"scores must be [inputs, classes] with at least one of each, not {list(scores.shape)}")
     return np.argmax(scores, axis=1)
@@ -105,7 +108,19 @@ def _pairs(scores: Array, others: Array) -> Array:
 
 
 def _reals(a: Array, b: Array) -> tuple[Array, Array]:
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = _numbers(a).astype(np.float64), _numbers(b).astype(np.float64)
     if a.shape != b.shape or a.size == 0:
         raise UnusableInput(f"both arrays must have one shape and an element, not {list(a.shape)} and {list(b.shape)}")
+    for array in (a, b):
+        least, most = array.min(), array.max()
+        if not -LARGEST <= least <= most <= LARGEST:  # NaN is not either
+            raise UnusableInput(f"both arrays must hold numbers of up to ±{LARGEST:g}, not {least} to {most}")
     return a, b
+
+
+def _numbers(array: Array) -> Array:
+    """The array. Errors: UnusableInput where its elements are no real numbers."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise UnusableInput(f"an array must hold real numbers, not {array.dtype}")
+    return array

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from intsim.accumulator import Accumulator
-from intsim.errors import UnusableInput
+from intsim.errors import UnusableInput, shown
+from intsim.files import read_toml
 from intsim.formats import OVERFLOWS, ROUNDINGS
 
 REQUANTIZERS = (
@@ -101,7 +101,8 @@ class Target(Accumulator):
     overrides: tuple[tuple[str, str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_types()
+        where = f"target {shown(self.name)}"
+        self._check_types(where)
         for value, known, what in (
             (self.requantizer, REQUANTIZERS, "requantizer"),
             (self.rounding, ROUNDINGS, "rounding"),
@@ -113,48 +114,43 @@ class Target(Accumulator):
             (self.activation, ACTIVATIONS, "activation"),
         ):
             if value not in known:
-                raise UnusableInput(f"target {self.name!r}: {what} must be one of {', '.join(known)}, not {value!r}")
+                raise UnusableInput(f"{where}: {what} must be one of {', '.join(known)}, not {shown(value)}")
         if self.accumulator_bits is not None and not 8 <= self.accumulator_bits <= 64:
-            raise UnusableInput(
-                f"target {self.name!r}: accumulator_bits must be 8 to 64, not {self.accumulator_bits!r}"
-            )
+            raise UnusableInput(f"{where}: accumulator_bits must be 8 to 64, not {shown(self.accumulator_bits)}")
         if self.wide_accumulator_bits is not None and not 8 <= self.wide_accumulator_bits <= 64:
             raise UnusableInput(
-                f"target {self.name!r}: wide_accumulator_bits must be 8 to 64, not {self.wide_accumulator_bits!r}"
+                f"{where}: wide_accumulator_bits must be 8 to 64, not {shown(self.wide_accumulator_bits)}"
             )
         if self.requantizer == "pulp" and self.rounding not in ("half_up", "floor"):
             raise UnusableInput(
-                f"target {self.name!r}: rounding must be half_up or floor with the requantizer pulp, "
-                f"not {self.rounding!r}"
+                f"{where}: rounding must be half_up or floor with the requantizer pulp, not {shown(self.rounding)}"
             )
         if self.multiplier_bits not in (16, 32):
-            raise UnusableInput(f"target {self.name!r}: multiplier_bits must be 16 or 32, not {self.multiplier_bits!r}")
+            raise UnusableInput(f"{where}: multiplier_bits must be 16 or 32, not {shown(self.multiplier_bits)}")
         if self.activation == "before" and (self.rounding_constant == "inside" or self.requantizer == "max7800x"):
             raise UnusableInput(
-                f"target {self.name!r}: activation must be after where the rounding constant or the bias (max7800x) "
+                f"{where}: activation must be after where the rounding constant or the bias (max7800x) "
                 f"joins the sum behind it, not 'before'"
             )
         if not 0 <= self.slope_bits <= 24:
-            raise UnusableInput(f"target {self.name!r}: slope_bits must be 0 to 24, not {self.slope_bits!r}")
+            raise UnusableInput(f"{where}: slope_bits must be 0 to 24, not {shown(self.slope_bits)}")
         if not 0 <= self.headroom <= 48:
-            raise UnusableInput(f"target {self.name!r}: headroom must be 0 to 48, not {self.headroom!r}")
-        self.check_accumulator(self.name, self.requantizer, self.rounding)
+            raise UnusableInput(f"{where}: headroom must be 0 to 48, not {shown(self.headroom)}")
+        self.check_accumulator(where, self.requantizer, self.rounding)
         changeable = {f.name for f in fields(self)} - {"name", "overrides"}
         for _, key, _ in self.overrides:
             if key not in changeable:
-                raise UnusableInput(
-                    f"target {self.name!r}: cannot override {key!r}; one of {', '.join(sorted(changeable))}"
-                )
+                raise UnusableInput(f"{where}: cannot override {shown(key)}; one of {', '.join(sorted(changeable))}")
         for pattern in {pattern for pattern, _, _ in self.overrides}:  # a wrong value is found before any node matches
             replace(self, overrides=(), **{key: value for p, key, value in self.overrides if p == pattern})
 
-    def _check_types(self) -> None:
+    def _check_types(self, where: str) -> None:
         """Raise UnusableInput for a field whose value is of another kind than its default; None stays possible."""
         for field in fields(self):
             value, known = getattr(self, field.name), KINDS.get(str(field.type))
             if known is not None and (type(value) not in known):
                 kind = {str: "a string", int: "an integer", bool: "true or false"}[known[0]]
-                raise UnusableInput(f"target {self.name!r}: {field.name} must be {kind}, not {value!r}")
+                raise UnusableInput(f"{where}: {field.name} must be {kind}, not {shown(value)}")
 
     def at(self, node: str) -> Target:
         """This target as it applies to the node of that name, its overrides carried out."""
@@ -188,11 +184,11 @@ class Target(Accumulator):
         """The Target that a dict describes; unknown keys are errors. `base` names the target it starts from."""
         entries = dict(data)
         version = entries.pop("target_version", 1)
-        if version != 1:
-            raise UnusableInput(f"{where}: target_version must be 1, not {version!r}")
+        if version != 1 or isinstance(version, bool):
+            raise UnusableInput(f"{where}: target_version must be 1, not {shown(version)}")
         start = entries.pop("base", None)
-        if start is not None and start not in TARGETS:
-            raise UnusableInput(f"{where}: base must be one of {', '.join(TARGETS)}, not {start!r}")
+        if start is not None and not (isinstance(start, str) and start in TARGETS):
+            raise UnusableInput(f"{where}: base must be one of {', '.join(TARGETS)}, not {shown(start)}")
         base = Target("custom") if start is None else TARGETS[start]
         overrides = []
         listed = entries.pop("overrides", [])
@@ -202,9 +198,9 @@ class Target(Accumulator):
                 raise UnusableInput(f"{where}: each override needs `node`, a name or pattern")
             overrides += [(pattern, k, v) for k, v in entry.items() if k != "node"]
         known = {f.name for f in fields(cls)} - {"overrides"}
-        unknown = sorted(set(entries) - known)
+        unknown = sorted(set(entries) - known, key=str)
         if unknown:
-            raise UnusableInput(f"{where}: unknown key {unknown[0]!r}; one of {', '.join(sorted(known))}")
+            raise UnusableInput(f"{where}: unknown key {shown(unknown[0])}; one of {', '.join(sorted(known))}")
         return replace(base, overrides=tuple(overrides), **entries)
 
     def to_toml(self) -> str:
@@ -357,10 +353,7 @@ def find_target(name: str | Path | Target) -> Target:
     path = Path(name)
     if path.suffix != ".toml":
         raise UnusableInput(
-            f"unknown target {str(name)!r}: one of auto, {', '.join(TARGETS)}, or the path of a .toml file"
+            f"unknown target {shown(str(name))}: one of auto, {', '.join(TARGETS)}, or the path of a .toml file"
         )
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UnusableInput(f"target file {path}: {error}") from error
+    data = read_toml(path, "target file")
     return Target.from_dict({"name": path.stem, **data}, where=f"target file {path}")

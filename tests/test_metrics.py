@@ -75,3 +75,40 @@ def test_jsd_by_hand() -> None:
 def test_unusable_arguments(function: Any, arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UnusableInput, match=message):
         function(*arguments)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.array([math.nan, 1.0]),
+        np.array([math.inf, 1.0]),
+        np.array([-math.inf, math.nan]),
+        np.array([1e200, -1e200]),
+        np.array([1j, 2]),
+        np.array(["a", "b"]),
+        np.array([None, 1], object),
+        np.array([2**70, 1], object),
+        np.array([1, 2], "M8[s]"),
+    ],
+)
+def test_what_is_no_finite_number_is_one_error(wrong: Any) -> None:
+    right = np.array([1.0, 2.0])
+    for metric in (mse, pcc, jsd, similarity):
+        for a, b in ((wrong, right), (right, wrong), (wrong, wrong)):
+            with pytest.raises(UnusableInput, match="must hold"):
+                metric(a, b)
+    if wrong.dtype.kind != "f":
+        for share in (agreement, compression_difference):
+            with pytest.raises(UnusableInput, match="must hold real numbers"):
+                share(wrong[None], right[None])
+        with pytest.raises(UnusableInput, match="must hold real numbers"):
+            top1(wrong[None], np.array([0]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_and_the_smallest_numbers_have_their_metrics() -> None:
+    for size in (1e140, 5e-324):
+        a, b = np.array([size, -size, 0.0]), np.array([-size, size, size])
+        assert all(math.isfinite(metric(a, b)) for metric in (mse, pcc))
+        assert math.isfinite(jsd(np.abs(a), np.abs(b)))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -139,6 +140,15 @@ def test_the_core_pulls_no_framework() -> None:
     assert closure("intsim") & {"torch", "onnxruntime", "onnxscript", "matplotlib"} == set()
     assert closure("intsim", "ort") & {"torch", "onnxruntime"} == {"onnxruntime"}
     assert closure("intsim", "torch") & {"torch", "onnxruntime"} == {"torch"}
+
+
+def test_every_dependency_has_a_lowest_and_a_highest_version() -> None:
+    """What tools/check_versions.py installs: a later major would come untested."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    for requirement in map(Requirement, lines):
+        operators = sorted(s.operator for s in requirement.specifier)
+        assert requirement.name == "intsim" or operators in (["<", ">="], ["=="]), str(requirement)
 
 
 def test_every_package_that_make_installs_is_pinned() -> None:

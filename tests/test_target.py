@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,48 @@ def test_only_some_requantizers_need_powers_of_two() -> None:
     assert {name for name in NAMED if TARGETS[name].shifts_only} == {"diffquant", "vitis-dpu", "max7800x", "nngen"}
     assert all(target.requantizer in REQUANTIZERS for target in TARGETS.values())
     assert all(target.alignment in ALIGNMENTS and target.mean in MEANS for target in TARGETS.values())
+
+
+STRANGE = (
+    *("-1", "0", "true", "1.5", "1e999", "-inf", "nan", "0x" + "f" * 5000, "9" * 500, "07:32:00", "1979-05-27", "''"),
+    *(
+        '"' + "y" * 5000 + '"',
+        "'\\x1b[31m'",
+        "[]",
+        "{}",
+        "[[]]",
+        "{a = 1}",
+        "[" * 900 + "]" * 900,
+        "[" * 3000 + "]" * 3000,
+    ),
+    *("{a = " * 900 + "1" + "}" * 900, "['row', 'row', 'row']", "[1, 'a']", "[{}]", "[{node = 1}]"),
+)
+"""Values of other kinds, sizes and depths than a field expects, in TOML."""
+
+
+@pytest.mark.parametrize("key", [f.name for f in fields(Target)] + ["base", "target_version", "node", "unknown"])
+def test_every_field_with_values_of_other_kinds_and_depths(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    refused = 0
+    for value in STRANGE:
+        for text in (f"{key} = {value}", f"[[overrides]]\nnode = 'a'\n{key} = {value}", f"{key}.{key} = {value}"):
+            path.write_text(text)
+            try:
+                found = find_target(path)
+            except UnusableInput as error:
+                refused += 1
+                assert str(error).isprintable() and len(str(error)) < 1000
+            else:
+                path.write_text(found.to_toml())
+                assert find_target(path) == found
+    assert refused > len(STRANGE)
+
+
+def test_a_pipe_a_folder_and_a_huge_file_are_no_target(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    with (tmp_path / "huge.toml").open("wb") as file:
+        file.truncate(1 << 40)
+    for name, message in (("pipe", "a pipe"), ("folder", "a folder"), ("huge", "has 1099511627776 bytes or more")):
+        with pytest.raises(UnusableInput, match=f"^target file .*{name}.toml: .*{message}"):
+            find_target(tmp_path / f"{name}.toml")

@@ -15,8 +15,7 @@ from typing import Any
 
 import click
 
-from intsim.cli.terminal import printable
-from intsim.errors import IntsimError
+from intsim.errors import IntsimError, printable, shortened
 
 COMMANDS = {
     "demo": "Run, compare and explain the shipped model.",
@@ -110,7 +109,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"intsim: error: {printable(' '.join(message.split()))}", err=True)
+    click.echo(f"intsim: error: {shortened(printable(' '.join(message.split())))}", err=True)
     return code
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intsim.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -22,11 +24,6 @@ WIDE = 150
 
 BAR_AFTER = 1.0
 """Seconds that a command works before it shows a progress bar."""
-
-
-def printable(text: str) -> str:
-    """The text with control characters spelled out: names in a model file must not steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def say(text: str = "", style: str = "") -> None:

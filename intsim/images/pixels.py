@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsim.errors import IntsimError, MissingDependency, UnusableInput
+from intsim.files import opened
 from intsim.images.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -66,10 +68,10 @@ def _pixels(path: str | Path, preprocess: Preprocess) -> Array:
 
 def _decoded(path: str | Path, mode: str) -> Image.Image:
     pillow = _pillow()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is checked here; a warning has no file name
-            with pillow.open(path, formats=FORMATS) as image:
+    with opened(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matters is checked here; a warning has no file name
+        try:
+            with pillow.open(file, formats=FORMATS) as image:
                 _check_pixels(path, "", image.height, image.width)
                 if image.mode not in MODES:
                     raise UnusableInput(
@@ -78,12 +80,12 @@ def _decoded(path: str | Path, mode: str) -> Image.Image:
                     )
                 converted: Image.Image = image.convert(mode)
                 return converted
-    except IntsimError:
-        raise
-    except Exception as error:  # decoders of hostile files raise anything
-        unknown = isinstance(error, pillow.UnidentifiedImageError)
-        reason = f"none of {', '.join(FORMATS)}" if unknown else _first_line(error)
-        raise UnusableInput(f"{path}: not a readable image ({reason}); mend it or take it away") from error
+        except IntsimError:
+            raise
+        except Exception as error:  # decoders of hostile files raise anything
+            unknown = isinstance(error, pillow.UnidentifiedImageError)
+            reason = f"none of {', '.join(FORMATS)}" if unknown else _first_line(error)
+            raise UnusableInput(f"{path}: not a readable image ({reason}); mend it or take it away") from error
 
 
 def _cropped(path: str | Path, pixels: Array, height: int, width: int) -> Array:
@@ -117,4 +119,7 @@ def _pillow() -> Any:
         raise MissingDependency(
             "images are decoded by Pillow, which is not installed: pip install 'intsim[images]'"
         ) from error
+    log = logging.getLogger("PIL")
+    if not log.handlers:  # Python prints what a library logs where nobody else takes it
+        log.addHandler(logging.NullHandler())
     return Image

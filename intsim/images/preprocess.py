@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import reprlib
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import UnusableInput
+from intsim.errors import UnusableInput, shown
+from intsim.files import read_toml
 
 METADATA = "intsim.preprocess"
 """The metadata entry of a model file that holds its Preprocess as JSON."""
@@ -39,12 +38,16 @@ class Resize:
     width: int | None = None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result. With shorter_side s: longer = floor(s * longer / shorter), exactly."""
-        if self.shorter_side is None:
-            assert self.height is not None and self.width is not None, "from_dict checks it"
-            return self.height, self.width
-        shorter = min(height, width)
-        return self.shorter_side * height // shorter, self.shorter_side * width // shorter
+        """Height and width of the result. With shorter_side s: longer = floor(s * longer / shorter), exactly.
+
+        Errors: UnusableInput where it has neither.
+        """
+        if self.shorter_side is not None:
+            shorter = min(height, width)
+            return self.shorter_side * height // shorter, self.shorter_side * width // shorter
+        if self.height is None or self.width is None:
+            raise UnusableInput("resize: it needs shorter_side, or height and width")
+        return self.height, self.width
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Preprocess:
         _check_keys(data, known, where)
         version = data.get("preprocess_version")
         if version != 1 or isinstance(version, bool):
-            found = "is missing" if version is None else f"is {reprlib.repr(version)}"
+            found = "is missing" if version is None else f"is {shown(version)}"
             raise UnusableInput(f"{where}: preprocess_version must be 1, it {found}")
         channels = _one_of(data.get("channels", "RGB"), CHANNELS, f"{where}: channels")
         _one_of(data.get("layout", LAYOUTS[0]), LAYOUTS, f"{where}: layout")
@@ -106,12 +109,7 @@ def find_preprocess(file: str | Path | None, metadata: Mapping[str, str], folder
     """
     if file is not None:
         where = f"preprocess file {file}"
-        try:
-            return Preprocess.from_dict(tomllib.loads(Path(file).read_text(encoding="utf-8")), where)
-        except OSError as error:
-            raise UnusableInput(f"{where}: cannot read it: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise UnusableInput(f"{where}: not TOML: {error}") from error
+        return Preprocess.from_dict(read_toml(file, "preprocess file"), where)
     if METADATA not in metadata:
         raise UnusableInput(
             f"{folder}: a folder of images needs to be told their resize, crop, channels, mean and std: there is no "
@@ -147,7 +145,7 @@ def _size(data: Mapping[str, Any], where: str, other: str = "") -> tuple[int, in
 
 def _side(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SIDE:
-        raise UnusableInput(f"{where} must be an integer from 1 to {MOST_SIDE}, not {reprlib.repr(value)}")
+        raise UnusableInput(f"{where} must be an integer from 1 to {MOST_SIDE}, not {shown(value)}")
     return value
 
 
@@ -156,11 +154,11 @@ def _numbers(value: Any, count: int, where: str, positive: bool = False) -> tupl
     numbers = value if isinstance(value, list) else [value] * count
     wanted = "a positive number" if positive else "a number"
     if len(numbers) != count:
-        raise UnusableInput(f"{where} must be {wanted}, or a list of {count}, one a channel, not {reprlib.repr(value)}")
+        raise UnusableInput(f"{where} must be {wanted}, or a list of {count}, one a channel, not {shown(value)}")
     for number in numbers:
         real = isinstance(number, int | float) and not isinstance(number, bool)
         if not real or not _fits_float32(number, positive):
-            raise UnusableInput(f"{where} must be {wanted} that float32 can hold, not {reprlib.repr(number)}")
+            raise UnusableInput(f"{where} must be {wanted} that float32 can hold, not {shown(number)}")
     return tuple(float(number) for number in numbers)
 
 
@@ -171,17 +169,17 @@ def _fits_float32(number: float, positive: bool) -> bool:
 
 def _one_of(value: Any, known: Iterable[str], where: str) -> str:
     if not isinstance(value, str) or value not in known:
-        raise UnusableInput(f"{where} must be one of {', '.join(known)}, not {reprlib.repr(value)}")
+        raise UnusableInput(f"{where} must be one of {', '.join(known)}, not {shown(value)}")
     return value
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UnusableInput(f"{where} must be a table of entries, not {reprlib.repr(value)}")
+        raise UnusableInput(f"{where} must be a table of entries, not {shown(value)}")
     return value
 
 
 def _check_keys(data: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     unknown = sorted(set(data) - set(known))
     if unknown:
-        raise UnusableInput(f"{where}: unknown entry {reprlib.repr(unknown[0])}; one of {', '.join(known)}")
+        raise UnusableInput(f"{where}: unknown entry {shown(unknown[0])}; one of {', '.join(known)}")

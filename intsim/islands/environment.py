@@ -1,5 +1,6 @@
 """The float environment: round to nearest, ties to even, denormals kept, whatever the process has set.
 
+Infinities and NaN are results like others inside: NumPy prints no warning of them. What must be finite is checked.
 A library that was linked with -ffast-math, or `torch.set_flush_denormal(True)`, changes these for the whole thread, and
 every float operation on it then gives other bits. Threads that are created inside inherit the standard environment.
 Source: C11 7.6 (fenv.h); Intel SDM volume 1, 10.2.3 (MXCSR: rounding bits 13 and 14, FTZ bit 15, DAZ bit 6).
@@ -11,6 +12,8 @@ import contextlib
 import ctypes
 import functools
 from typing import Any
+
+import numpy as np
 
 SIZE = 64
 """Bytes that hold a fenv_t: 32 on x86-64, 8 on AArch64."""
@@ -30,6 +33,8 @@ class standard_floats(contextlib.ContextDecorator):
         return standard_floats()
 
     def __enter__(self) -> None:
+        self._quiet = np.errstate(all="ignore")
+        self._quiet.__enter__()
         library = _library()
         if library is None:
             return
@@ -38,6 +43,7 @@ class standard_floats(contextlib.ContextDecorator):
         library.fesetenv(DEFAULT)
 
     def __exit__(self, *error: object) -> None:
+        self._quiet.__exit__(None, None, None)
         library = _library()
         if library is not None:
             library.fesetenv(self._before)

@@ -9,6 +9,9 @@ from pathlib import Path
 from intsim import files
 from intsim.errors import MissingDependency
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""What a browser may do with a page: show it in its own styles and those of its plots; no script, nothing loaded."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -54,7 +57,9 @@ def write_page(path: str | Path, page: Page) -> None:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("intsim", "report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    files.write_file(path, environment.get_template("page.html").render(page=page).encode())
+    files.write_file(
+        path, environment.get_template("page.html").render(page=page, policy=POLICY).encode(errors="backslashreplace")
+    )
 
 
 def missing_package(package: str) -> MissingDependency:

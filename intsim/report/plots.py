@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from intsim.errors import printable
 from intsim.report.page import missing_package
+
+LONGEST_LABEL = 60
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ def plotting() -> Iterator[None]:
     except ImportError as missing:
         raise missing_package("matplotlib") from missing
     # The ids in an SVG are random unless they are salted: the same numbers give the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "intsim", "svg.fonttype": "none"}):
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "intsim", "svg.fonttype": "none"}):
+        warnings.simplefilter("ignore")  # of glyphs that its font lacks, though a browser has them; of long names
         yield
 
 
@@ -43,10 +48,17 @@ def bars(names: Sequence[str], rows: Sequence[Bars], unit: str, least: float) ->
     axes.set_ylabel(unit)
     axes.set_ylim(0, max([*rows[0].heights, least]) * 1.15)
     # Names are data: a $ in one must not start a formula.
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6, parse_math=False)
+    axes.set_xticks(range(len(names)), [_label(name) for name in names], rotation=90, fontsize=6, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _label(name: str) -> str:
+    """The name as it fits below a bar; what no document can hold is spelled out."""
+    text = printable(name)
+    half = LONGEST_LABEL // 2
+    return text if len(text) <= LONGEST_LABEL else f"{text[:half]}…{text[-half:]}"

@@ -11,23 +11,25 @@ Version 1 is read as well: its target has the fields that there were, and its ca
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from intsim.errors import IntsimError, UnusableInput
-from intsim.files import array_bytes, new_folder, read_array
+from intsim.errors import IntsimError, UnusableInput, shown
+from intsim.fields import LARGEST_INTEGER, Fields
+from intsim.files import array_bytes, new_folder, put_back, read_array, read_json, sha256
 from intsim.formats import Format
 from intsim.target import Target
 
 Array = np.ndarray[Any, Any]
-T = TypeVar("T")
 
 VERSION = 2
 READ = (1, 2)
@@ -41,6 +43,8 @@ ROLES = ("input", "output", "tap", "parameter")
 """What a tensor is to the network: stimulus, result, something seen in between, or an argument of one op."""
 
 LONGEST_NAME = 100
+LONGEST_PATH = 1_000
+MOST_AXES = 64
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,10 @@ class Manifest:
         """
         entry = self.tensors.get(name)
         if entry is None:
-            raise UnusableInput(f"{self.folder}: records no tensor {name!r}; it has {_some(self.tensors)}")
+            raise UnusableInput(f"{self.folder}: records no tensor {shown(name)}; it has {_some(self.tensors)}")
         path = _inside(self.folder, entry.file, name)
         array = read_array(path)
-        if _sha256(path.read_bytes()) != entry.sha256:
+        if sha256(path) != entry.sha256:
             raise UnusableInput(f"{path}: sha256 is not the recorded one: {name!r} was changed; record it again")
         if array.shape != entry.shape or array.dtype.name != entry.dtype:
             raise UnusableInput(
@@ -132,7 +136,7 @@ def write_manifest(
 ) -> Manifest:
     """Write the tensors and their manifest as one folder, whole or not at all; the Manifest that was written.
 
-    A folder of that name is replaced if all that is in it is recorded in its own manifest.
+    A folder of that name is replaced if all that is in it is recorded in its own manifest, with the same sha256.
     digest: sha256 of the model file. taps: counts by tensor name, as JSON. name: one of NAMES.
     Errors: UnusableInput where the folder holds anything else, or the system refuses to write.
     """
@@ -155,7 +159,7 @@ def _write(described: Manifest, tensors: Mapping[str, Recorded], name: str) -> M
     """Write the tensors and the manifest that describes all but them; the whole Manifest."""
     files = file_names(list(tensors))
     entries = {}
-    with new_folder(described.folder, _is_ours) as fresh:
+    with new_folder(described.folder, _own_files) as fresh:
         for tensor, recorded in tensors.items():
             array = _stored(recorded)
             content = array_bytes(array)
@@ -181,31 +185,26 @@ def read_manifest(folder: str | Path) -> Manifest:
     Errors: UnusableInput for a missing, foreign or damaged manifest, a newer version, a file outside the folder.
     """
     path = Path(folder)
+    with contextlib.suppress(OSError, ValueError):
+        put_back(path)
     if path.is_dir():
         found = [path / name for name in NAMES if (path / name).is_file()]
         if not found:
             raise UnusableInput(f"{path}: has no {' or '.join(NAMES)}; give a folder that intsim wrote")
         path = found[0]
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnusableInput(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UnusableInput(f"{path}: not JSON ({error}); record it again") from error
+    data = read_json(path)
     if not isinstance(data, dict) or "manifest_version" not in data:
         raise UnusableInput(f"{path}: no manifest (no manifest_version); give a folder that intsim wrote")
-    if data["manifest_version"] not in READ:
+    version = data["manifest_version"]
+    if isinstance(version, bool) or version not in READ:
         raise UnusableInput(
-            f"{path}: manifest_version is {data['manifest_version']!r}, this intsim reads "
-            f"{' and '.join(map(str, READ))}; update intsim"
+            f"{path}: manifest_version is {shown(version)}, this intsim reads {' and '.join(map(str, READ))}; "
+            f"update intsim"
         )
     try:
         return _manifest(path.parent, data)
     except IntsimError as error:
-        raise UnusableInput(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise UnusableInput(f"{path}: damaged manifest: {what}; record it again") from error
+        raise UnusableInput(f"{path}: damaged manifest: {error}; record it again") from error
 
 
 def file_names(tensors: list[str]) -> dict[str, str]:
@@ -249,51 +248,54 @@ def _document(manifest: Manifest) -> dict[str, Any]:
 
 
 def _manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
-    tensors = {}
-    entries: Mapping[str, Any] = _typed(data["tensors"], dict, "tensors")
-    for name, entry in entries.items():
-        file = _typed(entry["file"], str, "file")
-        if not _is_plain(file):
-            raise UnusableInput(f"tensor {name!r}: file {file!r} lies outside the folder, which is refused")
-        tensors[name] = Entry(
-            name,
-            file,
-            _typed(entry["dtype"], str, "dtype"),
-            None if entry["format"] is None else Format.from_dict(entry["format"]),
-            tuple(_typed(length, int, "shape") for length in entry["shape"]),
-            _typed(entry["role"], str, "role"),
-            _typed(entry["sha256"], str, "sha256"),
-            _typed(entry["layout"], str, "layout"),
-        )
-    op: dict[str, Any] = _typed(data.get("op", {"name": "", "parameters": {}}), dict, "op")
-    name = _typed(op["name"], str, "op")
-    parameters: dict[str, Any] = _typed(op["parameters"], dict, "parameters")
+    fields = Fields(data)
+    tensors = {name: _entry(name, entry) for name, entry in fields.table("tensors").tables()}
+    op = fields.table("op") if "op" in fields else None
+    name, parameters = ("", {}) if op is None else (op.text("name"), op.table("parameters").data)
     if name and data["manifest_version"] != 1:
         return Manifest(folder, "", "", None, 0, tensors, op=name, parameters=parameters)
+    model = fields.table("model")
     return Manifest(
         folder,
-        _typed(data["model"]["name"], str, "model name"),
-        _typed(data["model"]["sha256"], str, "model sha256"),
-        Target.from_dict(data["target"], "its target"),
-        _typed(data["images"], int, "images"),
+        model.text("name"),
+        model.text("sha256"),
+        Target.from_dict(fields.table("target").data, "its target"),
+        fields.integer("images", 0),
         tensors,
-        _typed(data.get("taps", {}), dict, "taps"),
-        _typed(data["tool"]["version"], str, "tool version"),
+        fields.table("taps").data if "taps" in fields else {},
+        fields.table("tool").text("version"),
         name,
         parameters,
     )
 
 
-def _typed(value: Any, kind: Callable[..., T], what: str) -> T:
-    if not isinstance(value, kind):  # type: ignore[arg-type]
-        raise ValueError(f"{what} is {value!r}")
-    return value
+def _entry(name: str, fields: Fields) -> Entry:
+    file = fields.text("file")
+    if not _is_plain(file):
+        raise UnusableInput(f"tensor {shown(name)}: file {shown(file)} lies outside the folder, which is refused")
+    shape = fields.integers("shape", 0)
+    if len(shape) > MOST_AXES or math.prod(shape) > LARGEST_INTEGER:
+        raise UnusableInput(f"tensor {shown(name)}: no array has the shape {shown(list(shape))}")
+    reals = fields.data.get("format", "") is None
+    format = None if reals else Format.from_dict(fields.table("format").data)
+    if format is not None and format.axis is not None:
+        channels = shape[format.axis] if format.axis < len(shape) else None
+        if any(len(values) not in (1, channels) for values in (format.scale, format.zero_point)):
+            raise UnusableInput(
+                f"tensor {shown(name)}: its format has {len(format.scale)} scales and {len(format.zero_point)} zero "
+                f"points along axis {format.axis} of the shape {shown(list(shape))}"
+            )
+    role = fields.text("role")
+    if role not in ROLES:
+        raise UnusableInput(f"tensor {shown(name)}: role must be one of {', '.join(ROLES)}, not {shown(role)}")
+    return Entry(name, file, fields.text("dtype"), format, shape, role, fields.text("sha256"), fields.text("layout"))
 
 
 def _is_plain(file: str) -> bool:
     """Whether a recorded path names a file in the folder or below it."""
     path = PurePosixPath(file)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in file
+    plain = file.isprintable() and not {"\\", ".."} & {*file, *path.parts}
+    return plain and bool(path.parts) and not path.is_absolute() and len(file) <= LONGEST_PATH
 
 
 def _inside(folder: Path, file: str, name: str) -> Path:
@@ -306,14 +308,26 @@ def _inside(folder: Path, file: str, name: str) -> Path:
     return path
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds what its own manifest records, and nothing else."""
+def _own_files(folder: Path) -> list[Path] | None:
+    """The regular files of a folder that its manifest records, with their sha256, then the manifest; None without one.
+
+    Files below the folder's own level are left out: the folder that they are in is not ours to delete.
+    """
     try:
         manifest = read_manifest(folder)
-    except UnusableInput:
-        return False
-    known = {folder / entry.file for entry in manifest.tensors.values()}
-    return all(path in known or path.name in NAMES for path in folder.iterdir())
+    except IntsimError:
+        return None
+    own = []
+    for entry in manifest.tensors.values():
+        path = folder / entry.file
+        if path.parent == folder and _is_file(path) and sha256(path) == entry.sha256:
+            own.append(path)
+    return [*own, next(folder / name for name in NAMES if (folder / name).is_file())]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a regular file, not a link to one."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _sha256(content: bytes) -> str:

@@ -9,13 +9,6 @@ import pytest
 from intsim.cli import terminal
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"), [("layer.1", "layer.1"), ("a\x1b[31mb", "a\\x1b[31mb"), ("a\nb", "a\\nb"), ("größe…", "größe…")]
-)
-def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
-    assert terminal.printable(text) == shown
-
-
 def test_a_table_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("[red]x", None, 12, ""), ("y" * 300, None, 3, "b")]
     terminal.table(("name", "empty", "count", "note"), rows, right=("count",))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -245,3 +246,24 @@ def test_a_png_with_deep_colours_keeps_its_upper_bits(tmp_path: Path) -> None:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     (tmp_path / "x.png").write_bytes(png(5, 4, rows, bits=16))
     assert np.array_equal(image_reals(tmp_path / "x.png", RAW), (pixels >> 8).transpose(2, 0, 1))
+
+
+def test_what_the_decoder_logs_is_not_printed(tmp_path: Path) -> None:
+    """Pillow logs of strange TIFF files; Python prints that on stderr where no program takes it."""
+    path = tmp_path / "x.tif"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(struct.pack("<HHI", 277, 3, 1)) + 8  # samples a pixel
+    content[at : at + 2] = struct.pack("<H", 2048)
+    path.write_bytes(content)
+    code = "import sys; from intsim.images import *; from intsim.images.pixels import image_reals as f; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}f(sys.argv[1], Preprocess())", str(path)], capture_output=True, text=True
+    )
+    assert "UnusableInput" in done.stderr and "Traceback" in done.stderr.splitlines()[0], done.stderr
+
+
+def test_a_resize_to_no_size_is_an_error() -> None:
+    for resize in (Resize("box"), Resize("box", height=3), Resize("box", width=3)):
+        with pytest.raises(UnusableInput, match="it needs shorter_side, or height and width"):
+            resize.size(4, 4)

@@ -92,7 +92,7 @@ def test_the_longer_side_is_rounded_down(height: int, width: int, expected: tupl
         ({"mean": "0.5"}, "mean must be a number that float32 can hold, not '0.5'"),
         ({"mean": float("nan")}, "mean must be a number that float32 can hold, not nan"),
         ({"mean": 1e39}, "mean must be a number that float32 can hold, not 1e\\+39"),
-        ({"mean": 10**400}, "mean must be a number that float32 can hold, not 1000"),
+        ({"mean": 10**400}, "mean must be a number that float32 can hold, not about 2"),
         ({"std": [1, 0, 1]}, "std must be a positive number that float32 can hold, not 0"),
         ({"std": 1e-50}, "std must be a positive number that float32 can hold, not 1e-50"),
         ({"scale": -255}, "scale must be a positive number that float32 can hold, not -255"),
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.toml").write_bytes(content)
     with pytest.raises(UnusableInput, match=r"preprocess file .*p\.toml: not TOML"):
         find_preprocess(tmp_path / "p.toml", {}, "photos")
-    with pytest.raises(UnusableInput, match=r"q\.toml: cannot read it: No such file"):
+    with pytest.raises(UnusableInput, match=r"preprocess file .*q\.toml: No such file"):
         find_preprocess(tmp_path / "q.toml", {}, "photos")
 
 

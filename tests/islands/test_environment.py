@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import ModelProto, numpy_helper
 
 import intsim
 from intsim import demo
+from intsim.errors import IntsimError
 from intsim.islands.environment import standard_floats
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
 from tests.models.small import GRAPHS, small, small_input
+from tests.mutations import NETWORKS
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="MXCSR is x86's")
 
@@ -113,3 +116,30 @@ def test_a_comparison_and_a_quantization_are_guarded(tmp_path: Path) -> None:
         assert quantize_model(demo.float_model(), calibration).model.SerializeToString() == plain
         model = intsim.load(demo.quantized_model(), target="onnxruntime")
         assert intsim.compare(model, "onnxruntime", members["x"][:4]).equal
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinities_are_results_without_a_warning() -> None:
+    huge = np.array([3e38, -3e38], np.float32)
+    before = np.geterr()
+    with standard_floats():
+        assert np.isinf(huge * huge).all() and np.isnan(huge * huge - huge * huge).all() and np.isinf(huge / 0).all()
+    assert np.geterr() == before
+    with pytest.raises(RuntimeWarning, match="overflow"):
+        huge * huge
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-45, 3e38])
+@pytest.mark.parametrize("make", NETWORKS)
+def test_scales_at_the_ends_of_float32_bring_no_warning(make: Callable[[], ModelProto], scale: float) -> None:
+    """A NumPy warning would be two lines on stderr, with the path of a source file."""
+    model = make()
+    for initializer in model.graph.initializer:
+        values = numpy_helper.to_array(initializer)
+        if values.dtype == np.float32 and values.size <= 64:
+            initializer.CopyFrom(numpy_helper.from_array(np.full_like(values, scale), initializer.name))
+    with contextlib.suppress(IntsimError):
+        loaded = intsim.load(model)
+        shape = [n if isinstance(n, int) else 1 for n in loaded.graph.values[loaded.graph.inputs[0]].shape]
+        loaded.run(np.full(shape, 1e38, np.float32), engine="spec")

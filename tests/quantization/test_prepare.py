@@ -173,7 +173,7 @@ def constant_output() -> onnx.ModelProto:
         (nan_weight(), UnusableInput, r"node 'it' .*constant 'w' is nan at \(1, 0, 0, 0\)"),
         (constant_output(), UnusableInput, "output 'z' of the model is its input, or does not depend on it"),
         (b"no model", MalformedGraph, "not an ONNX model"),
-        ("missing.onnx", UnusableInput, "missing.onnx cannot be read"),
+        ("missing.onnx", UnusableInput, "cannot read missing.onnx"),
     ],
 )
 def test_unusable_models(model: onnx.ModelProto, error: type[IntsimError], message: str) -> None:

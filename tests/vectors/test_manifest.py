@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,16 @@ import numpy as np
 import pytest
 
 from intsim import __version__
-from intsim.errors import OutOfDomain, UnusableInput
+from intsim.errors import IntsimError, OutOfDomain, UnusableInput
 from intsim.formats import Format
+from intsim.levels import Levels
 from intsim.target import TARGETS, Target
 from intsim.vectors import Manifest, Recorded, read_manifest, write_case, write_manifest
 from intsim.vectors.manifest import file_names
 
 CODES = np.arange(-6, 6, dtype=np.int64).reshape(1, 3, 2, 2)
 FORMAT = Format(4, scale=(0.5, 0.25, 0.125), zero_point=(0, 1, -1), axis=1)
+LEVELS = Levels("post", 4, "shared")
 TARGET = Target("mine", accumulator_bits=20, overrides=(("conv*", "overflow", "saturate"),))
 
 
@@ -70,7 +74,7 @@ def test_a_case_of_one_op_has_its_parameters(tmp_path: Path) -> None:
     assert data["op"] == {"name": "conv", "parameters": parameters}
     data["op"] = "conv"
     (tmp_path / "manifest.json").write_text(json.dumps(data))
-    with pytest.raises(UnusableInput, match="damaged manifest: op is 'conv'"):
+    with pytest.raises(UnusableInput, match="damaged manifest: op must be a table of entries, not 'conv'"):
         read_manifest(tmp_path)
 
 
@@ -85,7 +89,7 @@ def test_version_1_is_read_with_its_target(tmp_path: Path, op: str) -> None:
     assert np.array_equal(manifest.read("/conv/out:0"), CODES)
     del old["target"]
     path.write_text(json.dumps({**old, "op": {"name": op, "parameters": {}}} if op else old))
-    with pytest.raises(UnusableInput, match="'target' is missing"):
+    with pytest.raises(UnusableInput, match="target is missing"):
         read_manifest(tmp_path)
 
 
@@ -128,6 +132,58 @@ def test_a_folder_with_anything_else_is_kept(tmp_path: Path, with_index: bool) -
     with pytest.raises(UnusableInput, match="not all of it was written by intsim"):
         write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_only_files_as_they_were_recorded_are_replaced(tmp_path: Path) -> None:
+    """Each of these folders holds something that its manifest does not record with its hash."""
+
+    def edit(out: Path) -> None:
+        np.save(out / "x.npy", np.zeros((1, 2), np.float32))
+
+    def link(out: Path) -> None:
+        (out / "x.npy").rename(tmp_path / "elsewhere.npy")
+        (out / "x.npy").symlink_to(tmp_path / "elsewhere.npy")
+
+    def below(out: Path) -> None:
+        (out / "sub").mkdir()
+        (out / "x.npy").rename(out / "sub" / "x.npy")
+        changed(out, file="sub/x.npy")
+
+    def folder(out: Path) -> None:
+        (out / "x.npy").unlink()
+        (out / "x.npy").mkdir()
+
+    def second(out: Path) -> None:
+        (out / "manifest.json").write_text("{}")
+
+    def pipe(out: Path) -> None:
+        (out / "x.npy").unlink()
+        os.mkfifo(out / "x.npy")
+
+    def others(out: Path) -> None:
+        changed(out, file="../precious.npy")
+
+    def unreadable(out: Path) -> None:
+        (out / "index.json").write_text("{")
+
+    (tmp_path / "precious.npy").write_text("the user's")
+    for change in (edit, link, below, folder, second, pipe, others, unreadable):
+        out = tmp_path / change.__name__
+        write(out)
+        change(out)
+        before = sorted(out.rglob("*"))
+        with pytest.raises(UnusableInput, match="not all of it was written by intsim") as caught:
+            write(out, tensors={"y": Recorded(CODES, FORMAT)})
+        assert "\n" not in str(caught.value)
+        assert sorted(out.rglob("*")) == before, change.__name__
+    assert (tmp_path / "precious.npy").read_text() == "the user's" and (tmp_path / "elsewhere.npy").exists()
+
+
+def test_what_is_missing_from_our_folder_does_not_matter(tmp_path: Path) -> None:
+    write(tmp_path / "out")
+    (tmp_path / "out" / "x.npy").unlink()
+    write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.json", "y.npy"]
 
 
 def changed(folder: Path, **changes: Any) -> None:
@@ -179,7 +235,7 @@ def test_a_wrong_shape_or_dtype_is_refused(tmp_path: Path, key: str, value: Any)
 
 
 def test_codes_outside_their_format_are_refused(tmp_path: Path) -> None:
-    write(tmp_path, tensors={"x": Recorded(np.array([8]), FORMAT)})
+    write(tmp_path, tensors={"x": Recorded(np.array([8]), Format(4))})
     with pytest.raises(OutOfDomain, match="code 8"):
         read_manifest(tmp_path).read("x")
 
@@ -188,12 +244,12 @@ def test_codes_outside_their_format_are_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"manifest_version": 3}, "manifest_version is 3, this intsim reads 1 and 2"),
-        ({"target": None}, "'target' is missing"),
+        ({"target": None}, "target is missing"),
         ({"manifest_version": None}, "no manifest_version"),
-        ({"sha256": None}, "'sha256' is missing"),
-        ({"tensors": []}, "tensors is"),
-        ({"file": 3}, "file is 3"),
-        ({"shape": "ab"}, "shape is 'a'"),
+        ({"sha256": None}, "tensors: x: sha256 is missing"),
+        ({"tensors": []}, "tensors must be a table of entries"),
+        ({"file": 3}, "file must be a string, not 3"),
+        ({"shape": "ab"}, "shape must be a list, not 'ab'"),
         ({"format": {"bits": 99, "signed": True}}, "bits must be 1 to 64"),
         ({"format": {"bits": "many"}}, "damaged manifest"),
         ({"target": {"target_version": 1, "speed": 3}}, "unknown key 'speed'"),
@@ -252,3 +308,81 @@ def test_a_full_disk_leaves_nothing_and_keeps_the_old_folder(tmp_path: Path, mon
         write(tmp_path / "out", tensors={"y": Recorded(CODES, FORMAT)})
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def nested(depth: int, table: bool) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = {"a": value} if table else [value]
+    return value
+
+
+STRANGE: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1.5, 2**31, 2**63, 10**400, 1e308, "", "x" * 5000, "\x1b[31m\n", "\0", "日本", "../x", "nan"),
+    *([], {}, [[]], [1, "a"], [None], [2**63], [1e308], [True], nested(900, False), nested(900, True)),
+)
+"""Values of other kinds, sizes and depths than any field expects."""
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each (table or list, key) in a JSON value."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places(value[key])
+
+
+@pytest.mark.parametrize("kind", ["index.json", "manifest.json"])
+def test_every_field_with_values_of_other_kinds_and_depths(kind: str, tmp_path: Path) -> None:
+    """Of a run and of a case of one op: each is read or refused in one line; what is read has the types that it says."""
+    tensors = {"x": Recorded(CODES, FORMAT), "w": Recorded(np.arange(4), Format(4, False, levels=LEVELS))}
+    if kind == "index.json":
+        write(tmp_path / "out", tensors=tensors, taps={"x": {"low": 1}})
+    else:
+        write_case(tmp_path / "out", tensors, op="conv", parameters={"strides": [1]})
+    path = tmp_path / "out" / kind
+    text = path.read_text()
+    count = len(list(places(json.loads(text))))
+    assert count > 40
+    outcomes = {"read": 0, "refused": 0}
+    for at in range(count):
+        for value in STRANGE:
+            data = json.loads(text)
+            where, key = list(places(data))[at]
+            where[key] = value
+            path.write_text(json.dumps(data))
+            try:
+                manifest = read_manifest(tmp_path / "out")
+                for name in manifest.tensors:
+                    manifest.read(name)
+            except IntsimError as error:
+                outcomes["refused"] += 1
+                said = str(error)
+                assert said.isprintable() and len(said) < 1000 and said.isprintable()
+            else:
+                outcomes["read"] += 1
+                assert type(manifest.images) is int and isinstance(manifest.model, str)
+    assert outcomes["refused"] > 1000 and outcomes["read"] > 100
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1" * 5000, "[" * 100_000, "1e400"])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "out")
+    path = tmp_path / "out" / "index.json"
+    path.write_text(path.read_text().replace('"images": 1', f'"images": {text}'))
+    with pytest.raises(UnusableInput, match=r"index\.json: (not JSON|damaged manifest: images must be an integer)"):
+        read_manifest(tmp_path / "out")
+    path.write_text(path.read_text().replace(f'"images": {text}', '"images": 1').replace("0.25", text))
+    with pytest.raises(UnusableInput, match=r"index\.json: (not JSON|damaged manifest: format: scale must be numbers)"):
+        read_manifest(tmp_path / "out")
+
+
+def test_a_pipe_is_no_manifest_and_no_tensor(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnusableInput, match="it is not a file but a pipe"):
+        read_manifest(tmp_path / "pipe")
+    write(tmp_path / "out")
+    (tmp_path / "out" / "x.npy").unlink()
+    os.mkfifo(tmp_path / "out" / "x.npy")
+    with pytest.raises(UnusableInput, match="it is not a file but a pipe"):
+        read_manifest(tmp_path / "out").read("x")

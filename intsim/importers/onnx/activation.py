@@ -44,10 +44,13 @@ def clip(builder: GraphBuilder, node: OnnxNode) -> None:
 
 def _bound(builder: GraphBuilder, node: OnnxNode, name: str, index: int) -> float | None:
     """One bound of a Clip: an attribute before opset 11, an input since."""
-    value = node.real(name, 0.0) if name in node.attributes else builder.real(node, index, name)
-    if value is not None and np.isnan(value):
-        raise node.malformed(f"{name} is NaN")
-    return None if value is None or (np.isinf(value) and (value < 0) == (name == "min")) else value
+    if name in node.attributes:
+        value: float | None = node.real(name, 0.0, infinite=True)
+    else:
+        value = builder.real(node, index, name, infinite=True)
+    if value is None or value == (-np.inf if name == "min" else np.inf):
+        return None
+    return node.checked_real(value, name)
 
 
 def _on_grid(name: str, bound: float, format: Format) -> bool:

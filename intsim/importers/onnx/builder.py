@@ -152,14 +152,14 @@ class GraphBuilder:
             raise node.malformed(f"input {index} ({attribute}) must be a list of integers")
         return tuple(int(v) for v in values.reshape(-1))
 
-    def real(self, node: OnnxNode, index: int, what: str) -> float | None:
-        """A constant scalar input as a float; None where it is absent."""
+    def real(self, node: OnnxNode, index: int, what: str, *, infinite: bool = False) -> float | None:
+        """A constant scalar input as a float, no NaN; None where it is absent. infinite: whether it may be so."""
         values = self.known(node, index, what)
         if values is None:
             return None
         if values.size != 1 or values.dtype.kind not in "fiu":
             raise node.malformed(f"input {index} ({what}) must be one number, not of shape {values.shape}")
-        return float(values.reshape(-1)[0])
+        return node.checked_real(float(values.reshape(-1)[0]), f"input {index} ({what})", infinite)
 
     # What a node makes.
 

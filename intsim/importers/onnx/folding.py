@@ -20,15 +20,21 @@ from intsim.importers.onnx.translate import Importer
 
 def constant(builder: GraphBuilder, node: OnnxNode) -> None:
     """Constant: a tensor, a number or a list of numbers."""
-    attributes = node.attributes
-    if "value" in attributes:
-        array, kind = attributes["value"]
-        builder.operands[node.outputs[0]] = constant_operand(node.outputs[0], array, kind)
+    tensor = node.tensor("value")
+    if tensor is not None:
+        builder.operands[node.outputs[0]] = constant_operand(node.outputs[0], *tensor)
         return
-    for name, dtype in (("value_float", "f4"), ("value_floats", "f4"), ("value_int", "i8"), ("value_ints", "i8")):
-        if name in attributes:
-            values = np.array(attributes[name], dtype)
-            builder.set_constant(node.outputs[0], values, integer=dtype == "i8")
+    for name, values in (
+        ("value_float", lambda: node.real("value_float", 0.0, infinite=True)),
+        ("value_floats", lambda: node.reals("value_floats")),
+        ("value_int", lambda: node.integer("value_int", 0)),
+        ("value_ints", lambda: node.integers("value_ints")),
+    ):
+        if name in node.attributes:
+            integer = name.startswith("value_int")
+            builder.set_constant(
+                node.outputs[0], np.array(values(), np.int64 if integer else np.float32), integer=integer
+            )
             return
     raise node.unsupported("supported: value, value_float, value_floats, value_int, value_ints")
 
@@ -91,7 +97,7 @@ def cast(builder: GraphBuilder, node: OnnxNode) -> None:
 def constant_of_shape(builder: GraphBuilder, node: OnnxNode) -> None:
     """ConstantOfShape: one value, float32 zero unless said."""
     lengths = builder.known(node, 0, "shape")
-    value, kind = node.attributes.get("value", (np.zeros(1, np.float32), ELEMENT_TYPES[1]))
+    value, kind = node.tensor("value") or (np.zeros(1, np.float32), ELEMENT_TYPES[1])
     if lengths is None or lengths.dtype.kind not in "iu" or lengths.ndim != 1 or value.size != 1:
         raise node.malformed("the shape must be a list of lengths, the value one number")
     dims = _lengths(builder, node, lengths)

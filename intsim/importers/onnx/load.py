@@ -89,5 +89,7 @@ def _unknown(node: OnnxNode) -> IntsimError:
             "it copies an input, a constant or another output of the graph to an output, or its mask is read, or it "
             "trains; supported: in the middle of the graph, in inference"
         )
-    names = sorted(f"{domain}.{op}" if domain else op for domain, op in IMPORTERS)
-    return node.unsupported(f"this op is not supported; supported: {', '.join(names)}, Identity, Dropout")
+    domains = sorted({domain for domain, _ in IMPORTERS})
+    lists = [(d, ", ".join(sorted(op for own, op in IMPORTERS if own == d))) for d in domains]
+    names = "; ".join(f"{domain}: {ops}" if domain else f"{ops}, Identity, Dropout" for domain, ops in lists)
+    return node.unsupported(f"this op is not supported; supported: {names}")

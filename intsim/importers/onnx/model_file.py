@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import stat
+import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from intsim.errors import MalformedGraph, UnsupportedOp, UnusableInput
+from intsim.files import opened
 from intsim.importers.onnx.external_data import ExternalData
 from intsim.importers.onnx.functions import inlined
 from intsim.importers.onnx.onnx_node import INTSIM, MICROSOFT, OnnxNode, read_node
@@ -167,19 +168,14 @@ def _refuse_bad_text(message: Message) -> None:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableInput(f"model {path} is not a file")
-        if status.st_size > LARGEST_FILE:
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
             raise UnusableInput(
-                f"model {path} has {status.st_size} bytes, more than protobuf can read ({LARGEST_FILE}): save it with "
+                f"model {path} has {size} bytes, more than protobuf can read ({LARGEST_FILE}): save it with "
                 "external data"
             )
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnusableInput(f"model {path} cannot be read: {reason}") from None
+        return file.read(LARGEST_FILE)
 
 
 def _line(error: Exception) -> str:
@@ -229,7 +225,7 @@ def _falses(initializers: Mapping[str, tuple[ElementType, Array]], nodes: Sequen
     """The names of the boolean constants that are false: how a Dropout says that it is not training."""
     arrays = {name: array for name, (_, array) in initializers.items()}
     arrays.update(
-        {n.outputs[0]: n.attributes["value"][0] for n in nodes if n.op == "Constant" and "value" in n.attributes}
+        {n.outputs[0]: tensor[0] for n in nodes if n.op == "Constant" and n.outputs and (tensor := n.tensor("value"))}
     )
     return frozenset(name for name, a in arrays.items() if a.dtype == np.bool_ and a.size == 1 and not a.any())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto
 
 from intsim.errors import IntsimError, MalformedGraph, UnsupportedOp
-from intsim.importers.onnx.tensors import element_type, read_tensor
+from intsim.importers.onnx.tensors import Array, ElementType, element_type, read_tensor
 
 MICROSOFT = "com.microsoft"
 INTSIM = "ai.intsim"
@@ -51,9 +52,18 @@ class OnnxNode:
         """An int attribute."""
         return int(self._typed(name, default, int))
 
-    def real(self, name: str, default: float) -> float:
-        """A float attribute; the default is rounded to float32, in which ONNX keeps those that are given."""
-        return float(np.float32(self._typed(name, default, float)))
+    def real(self, name: str, default: float, *, infinite: bool = False) -> float:
+        """A float attribute; the default is rounded to float32, in which ONNX keeps those that are given.
+
+        infinite: whether it may be an infinity; NaN it may never be. Errors: MalformedGraph.
+        """
+        return self.checked_real(float(np.float32(self._typed(name, default, float))), f"attribute {name}", infinite)
+
+    def checked_real(self, value: float, what: str, infinite: bool = False) -> float:
+        """The value. Errors: MalformedGraph where it is NaN, or an infinity that it must not be."""
+        if math.isnan(value) or (math.isinf(value) and not infinite):
+            raise self.malformed(f"{what} must be a {'' if infinite else 'finite '}number, not {value}")
+        return value
 
     def text(self, name: str, default: str) -> str:
         """A string attribute."""
@@ -69,12 +79,21 @@ class OnnxNode:
         return value
 
     def reals(self, name: str) -> tuple[float, ...] | None:
-        """A list of floats; None where the attribute is absent."""
+        """A list of floats, none of them NaN; None where the attribute is absent."""
         if name not in self.attributes:
             return None
         value = self.attributes[name]
         if not isinstance(value, tuple) or not all(isinstance(v, float) for v in value):
             raise self.malformed(f"attribute {name} must be a list of floats")
+        return tuple(self.checked_real(v, f"an element of attribute {name}", infinite=True) for v in value)
+
+    def tensor(self, name: str) -> tuple[Array, ElementType] | None:
+        """A tensor and its element type; None where the attribute is absent."""
+        if name not in self.attributes:
+            return None
+        value = self.attributes[name]
+        if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[1], ElementType):
+            raise self.malformed(f"attribute {name} must be a tensor")
         return value
 
     def _typed(self, name: str, default: Any, kind: type) -> Any:

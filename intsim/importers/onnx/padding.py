@@ -34,7 +34,11 @@ def pad(builder: GraphBuilder, node: OnnxNode) -> None:
         pads = _spread(node, pads, normal_axes(node, axes, rank), rank)
     if any(p < 0 for p in pads):
         raise node.unsupported(f"negative pads {pads}; supported: 0 or more (use Slice)")
-    value = node.real("value", 0.0) if "value" in node.attributes else builder.real(node, 2, "value") or 0.0
+    infinite = not x.integer  # a real -inf is what a MaxPool after it leaves out
+    if "value" in node.attributes:
+        value = node.real("value", 0.0, infinite=infinite)
+    else:
+        value = builder.real(node, 2, "value", infinite=infinite) or 0.0
     attributes: dict[str, Any] = {"mode": mode, "pads": pads, "value": value}
     format = x.format
     if x.constant is not None:

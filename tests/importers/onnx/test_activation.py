@@ -127,7 +127,7 @@ def test_refused() -> None:
         load_graph(one_op("Softmax", axis=3))
     with pytest.raises(UnsupportedOp, match="axis 1 in opset 12 joins axes"):
         load_graph(one_op("Softmax", 12, axis=1))
-    with pytest.raises(MalformedGraph, match="min is NaN"):
+    with pytest.raises(MalformedGraph, match=r"min.* must be a number, not nan"):
         load_graph(one_op("Clip", constants=(np.nan,)))
     with pytest.raises(MalformedGraph, match="lengths 5 and 7 do not broadcast"):
         load_graph(one_op("PRelu", constants=([1.0] * 7,)))

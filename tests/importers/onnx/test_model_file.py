@@ -108,7 +108,7 @@ MALFORMED: dict[str, tuple[Callable[[ModelProto], Any], type[IntsimError], str]]
     "unknown op": (
         lambda m: setattr(node(m, "node_relu"), "op_type", "Gelu"),
         UnsupportedOp,
-        r"node 'node_relu' \(Gelu\): this op is not supported; supported: Add, .*, Transpose, .*com.microsoft.QGemm",
+        r"node 'node_relu' \(Gelu\): this op is not supported; supported: Add, .*, Transpose, .*com.microsoft: .*QGemm",
     ),
     "an op that does not exist": (
         lambda m: setattr(node(m, "node_relu"), "op_type", "Frobnicate"),
@@ -293,7 +293,7 @@ def test_a_path_a_str_bytes_and_a_parsed_model_are_the_same(tmp_path: Path) -> N
 
 
 def test_unreadable_paths(tmp_path: Path) -> None:
-    with pytest.raises(UnusableInput, match=r"nothing.onnx cannot be read: No such file"):
+    with pytest.raises(UnusableInput, match=r"cannot read .*nothing.onnx: No such file"):
         load_graph(tmp_path / "nothing.onnx")
     with pytest.raises(UnusableInput, match="is not a file"):
         load_graph(tmp_path)
