@@ -334,7 +334,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("kind", ["index.json", "manifest.json"])
 def test_every_field_with_values_of_other_kinds_and_depths(kind: str, tmp_path: Path) -> None:
-    """Of a run and of a case of one op: each is read or refused in one line; what is read has the types that it says."""
+    """Of runs and of cases of one op: read or refused in one line; what is read has the types that it says."""
     tensors = {"x": Recorded(CODES, FORMAT), "w": Recorded(np.arange(4), Format(4, False, levels=LEVELS))}
     if kind == "index.json":
         write(tmp_path / "out", tensors=tensors, taps={"x": {"low": 1}})
