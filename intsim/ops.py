@@ -34,8 +34,9 @@ class Op:
     macs: sums products of its first two operands. means: divides a sum of elements by their number.
     combines: brings several operands to one format, element by element or one after the other.
     maps: a function of one element, the same for all elements (of a channel).
-    moves: each output element is an input element, or a constant; nothing is computed.
+    moves: each output element is an input element, or a constant; its place alone says which.
     rearranges: moves, and no input element comes twice; only order and shape change.
+    selects: moves, but the elements themselves say which one comes: the largest.
     clamps: limits each element to a range. converts: from reals to codes, back, or from format to format.
     internal: acts on codes, and ONNX has no op of that name.
     An op without any trait has no integer form: a float island, or the tail.
@@ -51,6 +52,7 @@ class Op:
     maps: bool = False
     moves: bool = False
     rearranges: bool = False
+    selects: bool = False
     clamps: bool = False
     converts: bool = False
     internal: bool = False
@@ -480,10 +482,11 @@ OPS: Mapping[str, Op] = {
         Op("Tanh", 1, 1, _unary, maps=True),
         Op("HardSigmoid", 1, 1, _unary, maps=True),
         Op("HardSwish", 1, 1, _unary, maps=True),
-        Op("MaxPool", 1, 1, _pool, moves=True),
+        Op("MaxPool", 1, 1, _pool, selects=True),
         Op("AveragePool", 1, 1, _pool, means=True),
         Op("GlobalAveragePool", 1, 1, _global_pool, means=True),
         Op("ReduceMean", 1, 1, _reduce, means=True),
+        Op("ReduceMax", 1, 1, _reduce, selects=True),
         Op("Flatten", 1, 1, _flatten, rearranges=True),
         Op("Reshape", 1, 1, _reshape, rearranges=True),
         Op("Transpose", 1, 1, _transpose, rearranges=True),
@@ -514,7 +517,8 @@ MEANS = _with("means")
 COMBINES = _with("combines")
 MAPS = _with("maps")
 REARRANGES = _with("rearranges")
-MOVES = _with("moves") | REARRANGES
+SELECTS = _with("selects")
+MOVES = _with("moves") | REARRANGES | SELECTS
 CONVERTS = _with("converts")
 INTERNAL = _with("internal")
 CLAMPS = _with("clamps") - INTERNAL

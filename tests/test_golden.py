@@ -22,8 +22,8 @@ CASES = sorted(str(path.parent.relative_to(GOLDEN)) for path in GOLDEN.glob("*/*
 
 OPS = """
     add add_float32 average_pool average_pool_float32 clip concat conv copy depth_to_space dequantize_float32 flatten
-    matmul max_pool mul mul_float32 pad post_conv post_matmul quantize quantize_float32 reduce_mean reduce_mean_float32
-    requantize requantize_float32 reshape resize_nearest slice squeeze sub table transpose unsqueeze
+    matmul max_pool mul mul_float32 pad post_conv post_matmul quantize quantize_float32 reduce_max reduce_mean
+    reduce_mean_float32 requantize requantize_float32 reshape resize_nearest slice squeeze sub table transpose unsqueeze
 """
 """What networks become on the targets `diffquant` and `onnxruntime`. Left out: constants, which compute nothing, and
 float32 islands and tails, whose last bits are those of the machine's libraries."""

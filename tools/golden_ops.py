@@ -463,6 +463,8 @@ def _movement() -> list[Case]:
         Case("transpose", "channels_last", one, I8, {"perm": (0, 2, 3, 1)}),
         Case("depth_to_space", "dcr", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "DCR"}),
         Case("depth_to_space", "crd", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "CRD"}),
+        Case("reduce_max", "image", one, I8, {"axes": (2, 3), "keepdims": True}),
+        Case("reduce_max", "channels", {"x": codes((2, 3, 4, 5), U8, 22)}, U8, {"axes": (1,), "keepdims": False}),
         Case("squeeze", "image", {"x": codes((2, 3, 1, 1), I8, 20)}, I8, {"axes": (2, 3)}),
         Case("unsqueeze", "front", one, I8, {"axes": (0, 3)}),
         Case("slice", "steps", one, I8, {"starts": (1, 0), "ends": (3, 5), "axes": (1, 3), "steps": (1, 2)}),

@@ -48,12 +48,18 @@ def sums_over(
     x: Array, axes: tuple[int, ...], keepdims: bool, x_zero: int, pool: Sharing
 ) -> tuple[Array, tuple[int, ...]]:
     """The sums of x - x_zero over axes, int64 and flat, and their shape."""
+    rows, shape = rows_over(x, axes, keepdims)
+    sums = np.empty(len(rows), np.int64)
+    pool(lambda start, stop: _sums(rows, x_zero, sums, start, stop), len(rows))
+    return sums, shape
+
+
+def rows_over(x: Array, axes: tuple[int, ...], keepdims: bool) -> tuple[Array, tuple[int, ...]]:
+    """x with what is reduced over axes as the rows of a matrix, and the shape of the reductions."""
     axes = tuple(a % x.ndim for a in axes)
     kept = tuple(a for a in range(x.ndim) if a not in axes)
     rows = contiguous(x.transpose(*kept, *axes)).reshape(prod(x.shape[a] for a in kept), -1)
-    sums = np.empty(len(rows), np.int64)
-    pool(lambda start, stop: _sums(rows, x_zero, sums, start, stop), len(rows))
-    return sums, tuple(1 if a in axes else x.shape[a] for a in (range(x.ndim) if keepdims else kept))
+    return rows, tuple(1 if a in axes else x.shape[a] for a in (range(x.ndim) if keepdims else kept))
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Data movement and MaxPool: codes move, nothing is computed; a change of format follows as a table."""
+"""Data movement and maxima: codes move, nothing is computed; a change of format follows as a table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from intsim.graph import Node
 from intsim.lowering.activation import emit_requantize_codes
 from intsim.lowering.builder import LayerBuilder
 from intsim.lowering.clamps import Clamp
+from intsim.ops import SELECTS
 
 
 def lower_movement(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """The codes of x, moved; where the output's format differs, each code is then requantized by a table.
 
-    MaxPool before the table equals MaxPool after it: scales are positive, so the table never decreases.
+    A maximum before the table equals a maximum after it: scales are positive, so the table never decreases.
     """
     name = builder.operand(node.inputs[0], node)
     x = builder.coded(name, node)
@@ -68,6 +69,7 @@ def _pad(node: Node, format: Format | None, index: int) -> Mapping[str, Any]:
 
 LAYERS: Mapping[str, tuple[str, Arguments]] = {
     "MaxPool": ("max_pool", _attributes("kernel", "strides", "pads", "dilations", "ceil_mode")),
+    "ReduceMax": ("reduce_max", _attributes("axes", "keepdims")),
     "Flatten": ("flatten", _attributes("axis")),
     "Reshape": ("reshape", _attributes("shape")),
     "Transpose": ("transpose", _attributes("perm")),
@@ -81,8 +83,8 @@ LAYERS: Mapping[str, tuple[str, Arguments]] = {
 }
 """Op -> the spec function that moves its codes, and that function's parameters."""
 
-MOVEMENT_LAYERS = frozenset(op for op, _ in LAYERS.values())
-"""The spec functions that move codes."""
+MOVEMENT_LAYERS = frozenset(layer for op, (layer, _) in LAYERS.items() if op not in SELECTS)
+"""The spec functions that move codes by their places alone."""
 
 
 def code_of(value: float, format: Format) -> int:

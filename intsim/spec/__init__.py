@@ -33,6 +33,7 @@ from intsim.spec.post_table import post_table
 from intsim.spec.quantize import quantize
 from intsim.spec.quantize_float32 import quantize_float32
 from intsim.spec.quantize_qonnx import quantize_qonnx
+from intsim.spec.reduce_max import reduce_max
 from intsim.spec.reduce_mean import reduce_mean
 from intsim.spec.reduce_mean_float32 import reduce_mean_float32
 from intsim.spec.reduce_mean_xnnpack import reduce_mean_xnnpack
@@ -96,6 +97,7 @@ __all__ = [
     "quantize",
     "quantize_float32",
     "quantize_qonnx",
+    "reduce_max",
     "reduce_mean",
     "reduce_mean_float32",
     "reduce_mean_xnnpack",

@@ -230,6 +230,8 @@ GRAPHS: dict[str, Small] = {
     "reduce_mean_last_axis": Small(_between(_op("ReduceMean", axes=[-1], keepdims=1))),
     "reduce_mean_channels": Small(_reduce_mean_channels),
     "reduce_mean_opset18": Small(_between(_with("ReduceMean", _ints(2, 3), keepdims=1)), opset=18),
+    "reduce_max": Small(_between(_op("ReduceMax", axes=[2, 3], keepdims=1))),
+    "reduce_max_channels": Small(_op("ReduceMax", axes=[1], keepdims=0)),
     "flatten": Small(_op("Flatten", axis=1)),
     "reshape": Small(_with("Reshape", _ints(0, -1, IMAGE[1]))),
     "transpose": Small(_op("Transpose", perm=[0, 2, 3, 1])),

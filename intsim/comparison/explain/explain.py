@@ -57,6 +57,7 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "concat": movement.explain_concat,
     **dict.fromkeys(MOVEMENT_LAYERS, movement.explain_movement),
     "max_pool": pooling.explain_max_pool,
+    "reduce_max": pooling.explain_reduce_max,
 }
 """Layer op -> the function that explains one of its elements."""
 

@@ -20,14 +20,23 @@ INT32 = 32
 
 def explain_max_pool(elements: Elements, layer: Layer, at: Coordinate) -> Step:
     """y = the largest code of the window; padding never wins."""
+    return _largest(elements, layer, at, _window(elements, layer, at))
+
+
+def explain_reduce_max(elements: Elements, layer: Layer, at: Coordinate) -> Step:
+    """y = the largest code over the axes."""
+    return _largest(elements, layer, at, _reduced(elements, layer, at))
+
+
+def _largest(elements: Elements, layer: Layer, at: Coordinate, places: Iterator[Coordinate]) -> Step:
     name = layer.inputs[0]
     largest: int | None = None
     terms: list[dict[str, Any]] = []
-    for place in _window(elements, layer, at):
+    for place in places:
         code = elements.code(name, place)
         largest = code if largest is None else max(code, largest)
         terms.append({"input": list(elements.place(name, place)), "x": code, "largest": largest})
-    assert largest is not None, "every window has an element of the image"
+    assert largest is not None, "there is an element at each place of the output"
     line = Line("code", largest, f"the largest of {len(terms)} codes")
     return _step(elements, layer, at, terms, [line], {})
 
@@ -169,7 +178,7 @@ def _positions(layer: Layer, at: Coordinate) -> Iterator[Coordinate]:
 
 
 def _reduced(elements: Elements, layer: Layer, at: Coordinate) -> Iterator[Coordinate]:
-    """The elements that a mean over axes takes together, in ascending order."""
+    """The elements that a reduction over axes takes together, in ascending order."""
     shape = elements.shape(layer.inputs[0])
     axes = {axis % len(shape) for axis in layer.parameters["axes"]}
     kept = iter(at)

@@ -1,4 +1,4 @@
-"""Pools and means."""
+"""Pools, means and maxima."""
 
 from __future__ import annotations
 
@@ -61,9 +61,15 @@ def reduce_mean(a: Mapping[str, Any], x: Tensor) -> Tensor:
     return x.mean(tuple(a["axes"]), keepdim=bool(a["keepdims"]))
 
 
+def reduce_max(a: Mapping[str, Any], x: Tensor) -> Tensor:
+    """The largest element over the axes; where several are, they share its gradient."""
+    return x.amax(tuple(a["axes"]), keepdim=bool(a["keepdims"]))
+
+
 FORMS: Mapping[str, Callable[..., Any]] = {
     "MaxPool": max_pool,
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
     "ReduceMean": reduce_mean,
+    "ReduceMax": reduce_max,
 }

@@ -112,6 +112,13 @@ def _block_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: 
     return axis if axis == 0 or attributes["blocksize"] == 1 else None
 
 
+def _reduced_axis(attributes: Mapping[str, Any], axis: int, before: Shape, after: Shape) -> int | None:
+    """Along an axis that is reduced, codes of different scales are compared."""
+    if axis in attributes["axes"]:
+        return None
+    return axis if attributes["keepdims"] else axis - sum(a < axis for a in attributes["axes"])
+
+
 AXES: Mapping[str, Callable[[Mapping[str, Any], int, Shape, Shape], int | None]] = {
     "Transpose": _transposed_axis,
     "Squeeze": _squeezed_axis,
@@ -121,6 +128,7 @@ AXES: Mapping[str, Callable[[Mapping[str, Any], int, Shape, Shape], int | None]]
     "Slice": _sliced_axis,
     "Split": _axis_of_equal_length,
     "DepthToSpace": _block_axis,
+    "ReduceMax": _reduced_axis,
     "Pad": _axis_of_equal_length,
     "Resize": _axis_of_equal_length,
 }
@@ -169,6 +177,10 @@ def _depth_to_space(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Sh
     return [blocks.reshape(n, own, height * block, width * block)]
 
 
+def _largest(attributes: Mapping[str, Any], x: Array, shapes: Sequence[Shape]) -> list[Array]:
+    return [np.asarray(x.max(tuple(attributes["axes"]), keepdims=attributes["keepdims"]))]
+
+
 CONSTANTS: Mapping[str, Callable[[Mapping[str, Any], Array, Sequence[Shape]], list[Array]]] = {
     "Flatten": _reshaped,
     "Reshape": _reshaped,
@@ -178,6 +190,7 @@ CONSTANTS: Mapping[str, Callable[[Mapping[str, Any], Array, Sequence[Shape]], li
     "Slice": _sliced,
     "Split": _split,
     "DepthToSpace": _depth_to_space,
+    "ReduceMax": _largest,
 }
 """Op -> what it makes of a constant. Pad and Resize of constants are not taken."""
 

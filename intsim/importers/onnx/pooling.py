@@ -1,4 +1,4 @@
-"""MaxPool, AveragePool, GlobalAveragePool and ReduceMean."""
+"""MaxPool, AveragePool, GlobalAveragePool, ReduceMean and ReduceMax."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from intsim.importers.onnx.axes import normal_axes
 from intsim.importers.onnx.builder import GraphBuilder, Operand
+from intsim.importers.onnx.movement import move
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.importers.onnx.translate import Importer, translate
 from intsim.importers.onnx.windows import window
@@ -73,6 +74,13 @@ def reduce_mean(builder: GraphBuilder, node: OnnxNode) -> None:
     translate(builder, node, "ReduceMean", [x], reduce_attributes(node, x, axes))
 
 
+def reduce_max(builder: GraphBuilder, node: OnnxNode) -> None:
+    """ReduceMax of reals, of views of codes, or of codes; its axes are those of ReduceMean."""
+    x = builder.operand(node, 0, "data")
+    axes = builder.integers(node, 1, "axes") or ()
+    move(builder, node, "ReduceMax", reduce_attributes(node, x, axes))
+
+
 def reduce_attributes(node: OnnxNode, x: Operand, axes: tuple[int, ...]) -> dict[str, Any]:
     """axes, not negative and sorted, and keepdims."""
     rank = len(x.shape)
@@ -87,4 +95,5 @@ OPS: Mapping[tuple[str, str], Importer] = {
     ("", "AveragePool"): average_pool,
     ("", "GlobalAveragePool"): global_average_pool,
     ("", "ReduceMean"): reduce_mean,
+    ("", "ReduceMax"): reduce_max,
 }

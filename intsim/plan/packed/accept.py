@@ -22,7 +22,7 @@ from intsim.plan.packed.ops.conv import accept_mac
 from intsim.plan.packed.ops.copy import accept_concat, accept_resize
 from intsim.plan.packed.ops.depth_to_space import accept_depth_to_space
 from intsim.plan.packed.ops.matmul import accept_matmul
-from intsim.plan.packed.ops.max_pool import accept_max_pool
+from intsim.plan.packed.ops.max_pool import accept_max_pool, accept_reduce_max
 from intsim.plan.packed.ops.pad import accept_pad
 from intsim.plan.packed.ops.pairs import OPS as PAIRS
 from intsim.plan.packed.ops.pairs import accept_pair
@@ -131,6 +131,7 @@ FORMS: Mapping[str, Form] = {
         AVERAGE_POOLS, Form(lambda r: accept_average_pool(r.group, r.sources[0], r.image, r.isa), fused=True)
     ),
     "max_pool": Form(lambda r: accept_max_pool(r.head, r.sources[0], r.image, r.isa), fused=True),
+    "reduce_max": Form(lambda r: accept_reduce_max(r.head, r.sources[0], r.image, r.isa)),
     "table": Form(lambda r: accept_table(r.group, r.sources[0], r.image)),
     "clip": Form(lambda r: accept_clip(r.head, r.sources[0], r.image)),
     "concat": Form(lambda r: accept_concat(r.head, r.sources, r.image)),

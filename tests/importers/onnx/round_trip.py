@@ -176,7 +176,7 @@ def _op(node: Node, reals: list[str], results: list[str], constant: Any) -> onnx
             del attributes["dilations"]
         case "Clip":
             reals = [*reals, moved("min", "f4"), moved("max", "f4")]
-        case "ReduceMean" | "Squeeze" | "Unsqueeze":
+        case "ReduceMean" | "ReduceMax" | "Squeeze" | "Unsqueeze":
             reals = [*reals, moved("axes")]
         case "Reshape":
             reals = [*reals, moved("shape")]

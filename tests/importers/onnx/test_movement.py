@@ -39,6 +39,8 @@ MOVES: dict[str, Build] = {
         "Slice", x, ints(w, -1, 4), ints(w, -(2**62), 0), ints(w, 1, 2), ints(w, -1, -2), output="y"
     ),
     "slice without axes": lambda w, x: w.node("Slice", x, ints(w, 0, 1), ints(w, 2**31, -1), output="y"),
+    "reduce max": lambda w, x: w.node("ReduceMax", x, ints(w, 1, -1), keepdims=1, output="y"),
+    "reduce max without axes kept": lambda w, x: w.node("ReduceMax", x, ints(w, 3), keepdims=0, output="y"),
     "depth to space": lambda w, x: w.node("DepthToSpace", x, blocksize=2, output="y"),
     "depth to space crd": lambda w, x: w.node("DepthToSpace", x, blocksize=2, mode="CRD", output="y"),
     "pad": lambda w, x: w.node("Pad", x, ints(w, 0, 1, 2, 0, 0, 0, 1, 3), output="y"),
@@ -135,6 +137,7 @@ ACROSS: dict[str, Build] = {
     "padded": lambda w, x: w.node("Pad", x, ints(w, 0, 0, 1, 0, 0, 0, 0, 0), mode="edge", output="y"),
     "pooled": lambda w, x: w.node("MaxPool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1], output="y"),
     "resized": lambda w, x: w.node("Resize", x, "", w.constant(f32([1, 1, 2, 1])), output="y"),
+    "reduced": lambda w, x: w.node("ReduceMax", x, ints(w, 2), output="y"),
 }
 
 

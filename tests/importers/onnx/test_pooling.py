@@ -72,6 +72,48 @@ def test_reduce_mean(axes: tuple[int, ...], keepdims: int) -> None:
     assert graph.nodes[1].attributes == {"axes": expected, "keepdims": bool(keepdims)}
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.25])
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("axes", [(2, 3), (-1,), (1, -1), ()], ids=str)
+def test_reduce_max(axes: tuple[int, ...], keepdims: int, scale: float) -> None:
+    graph = same_meaning(pool("ReduceMax", *axes, scale=scale, keepdims=keepdims))
+    expected = tuple(sorted(a % 4 for a in axes)) if axes else (0, 1, 2, 3)
+    assert graph.nodes[1].attributes["axes"] == expected
+    assert load_graph(pool("ReduceMax", opset=13, axes=[-1])).nodes[1].attributes["axes"] == (3,)
+
+
+def test_reduce_max_of_an_input_and_without_a_quantizer() -> None:
+    """The input is quantized first, and what no quantizer follows still is the input's codes."""
+    w = ModelWriter(13)
+    first = w.quantized(w.node("ReduceMax", w.input("x", ["N", 3, 4, 4]), output="m", keepdims=1, axes=[3]), 0.5, 9)
+    second = w.node("ReduceMax", first, output="second", keepdims=0, axes=[1, 2])
+    graph = same_meaning(w.model(w.node("Relu", second, output="y")))
+    assert [n.op for n in graph.nodes][:2] == ["QuantizeLinear", "ReduceMax"]
+    assert graph.format("second") == graph.format("m_q")
+
+
+def test_reduce_max_of_constants() -> None:
+    w = ModelWriter(13)
+    codes = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    largest = w.node(
+        "ReduceMax", w.dequantized(codes, 0.5, 7, TensorProto.UINT8, "k"), keepdims=0, axes=[0, 2], output="largest"
+    )
+    y = w.node("Mul", w.quantized(w.input("x", ["N", 3]), 0.5, 7), largest, output="y")
+    graph = same_meaning(w.model(w.quantized(y, 0.5, 7)))
+    assert [c.tolist() for c in graph.constants.values() if c.dtype == np.uint8] == [[15, 19, 23]]
+
+
+def test_the_axis_of_channels_moves_where_one_before_it_is_reduced() -> None:
+    w = ModelWriter(13)
+    codes = np.arange(24, dtype=np.int8).reshape(2, 3, 4)
+    k = w.dequantized(codes, f32([0.5, 0.25, 2]), name="k", axis=1)
+    largest = w.node("ReduceMax", k, keepdims=0, axes=[0, 2], output="largest")
+    y = w.node("Mul", w.quantized(w.input("x", ["N", 3]), 0.5, 7), largest, output="y")
+    format = same_meaning(w.model(w.quantized(y, 0.5, 7))).format("largest")
+    assert format is not None
+    assert (format.axis, format.scale) == (0, (0.5, 0.25, 2))
+
+
 def test_reduce_mean_of_opset_13_has_an_attribute() -> None:
     assert load_graph(pool("ReduceMean", opset=13, axes=[-1])).nodes[1].attributes["axes"] == (3,)
 
@@ -87,6 +129,8 @@ def test_reduce_mean_of_opset_13_has_an_attribute() -> None:
         (lambda: pool("GlobalAveragePool", shape=("N", 2)), MalformedGraph, "rank 3 or more"),
         (lambda: pool("ReduceMean", 4), MalformedGraph, "axis 4 is outside"),
         (lambda: pool("ReduceMean", 1, -3), MalformedGraph, "name one twice"),
+        (lambda: pool("ReduceMax", 4), MalformedGraph, "axis 4 is outside"),
+        (lambda: pool("ReduceMax", noop_with_empty_axes=1), UnsupportedOp, "noop_with_empty_axes"),
         (lambda: pool("ReduceMean", noop_with_empty_axes=1), UnsupportedOp, "noop_with_empty_axes"),
     ],
 )

@@ -1,8 +1,9 @@
-"""Max pools: where each window's taps lie."""
+"""Max pools: where each window's taps lie. A maximum over lines and columns is one window of the whole image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from intsim.kernels.packed.ir import NUMBERS as ISAS
 from intsim.kernels.packed.ops import max_pool as kernel
@@ -11,6 +12,9 @@ from intsim.lowering.lowered import Layer
 from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import PackedOp, Place, TableRow
 from intsim.plan.packed.window import WRONG_SHAPE, Geometry, fits, flat, window
+
+IMAGE_AXES = ((2,), (2, 3))
+"""Lines and columns, or columns alone."""
 
 UNROLLED = {(2, 2), (3, 3)}
 """Kernels that have a compiled form of their own; others are looped over."""
@@ -22,7 +26,7 @@ class PackedMaxPool(PackedOp):
     def __init__(self, layer: Layer, image: Image, geometry: Geometry, isa: str) -> None:
         self.layers, self.inputs, self.output, self.image = (layer,), layer.inputs, layer.outputs[0], image
         self._geometry, self._isa = geometry, isa
-        self.kernel = f"max_pool_{image.kind}_{image.kind}_{isa}"
+        self.kernel = f"{layer.op}_{image.kind}_{image.kind}_{isa}"
         self.reason = "on what is stored, whose order is that of the codes"
 
     def row(self, places: Mapping[str, Place], images: int) -> TableRow:
@@ -62,3 +66,19 @@ def accept_max_pool(layer: Layer, source: Image, image: Image, isa: str) -> Pack
     if image.channels != source.channels or not fits(source, image, kernel_, strides, dilations, pads, ceil_mode):
         return WRONG_SHAPE
     return PackedMaxPool(layer, image, window(source, image, kernel_, strides, dilations, pads), isa)
+
+
+def accept_reduce_max(layer: Layer, source: Image, image: Image, isa: str) -> PackedMaxPool | str:
+    """The packed op of a maximum over lines and columns; in words why there is none."""
+    axes = tuple(sorted(int(a) % (len(source.shape) + 1) for a in layer.parameters["axes"]))
+    if not source.canonical or axes not in IMAGE_AXES or len(source.shape) != len(axes) + 1:
+        return f"it is a maximum over the axes {axes}"
+    if source.few:
+        return "its input has few channels"
+    if image.rows or image.elements != source.channels:
+        return WRONG_SHAPE
+    if (source.offset, source.zero) != (image.offset, image.zero):
+        return "its formats differ"
+    pixel = replace(image, channels=source.channels, height=1, width=1)
+    size = source.height, source.width
+    return PackedMaxPool(layer, pixel, window(source, pixel, size, (1, 1), (1, 1), (0, 0, 0, 0)), isa)
