@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from intsim.errors import MalformedGraph, UnusableInput
-from intsim.graph import Graph
+from intsim.graph import Graph, Node
 
 Length = int | str | None
 Shape = tuple[Length, ...]
@@ -97,6 +97,39 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> d
             raise UnusableInput(f"{error}; the inputs are {given}") from None
         known.update(zip(node.outputs, results, strict=True))
     return {name: tuple(int(n) for n in shape if n is not None) for name, shape in known.items()}
+
+
+def mixing_node(graph: Graph) -> str | None:
+    """The first node that computes across the images of a batch whose length is open; None where images stay apart.
+
+    A network with one gives other results for a part of its images. Images stay apart where the first length of each
+    computed tensor is open, too, and no node works along the first axis.
+    """
+    computed = {name for name in graph.inputs if graph.values[name].shape[:1] == (None,)}
+    for node in graph.nodes:
+        if not computed.intersection(node.inputs):
+            continue
+        made = [graph.values[name] for name in node.outputs if name in graph.values]
+        fixed = any(value.shape[:1] != (None,) for value in made)
+        if fixed or _works_along_images(graph, node, computed):
+            return node.name
+        computed.update(node.outputs)
+    return None
+
+
+def _works_along_images(graph: Graph, node: Node, computed: Collection[str]) -> bool:
+    """Whether a node works along the first axis, as its attributes say."""
+    a = node.attributes
+    if node.op in MACS:
+        return any(name in computed and len(graph.values[name].shape) < 3 for name in node.inputs[1:2])
+    axes = [*a.get("axes", ()), *([a["axis"]] if "axis" in a and node.op != "Flatten" else [])]
+    pads = a.get("pads", ()) if node.op == "Pad" else ()
+    return (
+        0 in axes
+        or tuple(a.get("perm", (0,)))[:1] != (0,)
+        or any(pads[:: max(len(pads) // 2, 1)][:2])
+        or (a.get("scales") or (1,))[0] != 1
+    )
 
 
 def spelled(shape: Sequence[Length]) -> str:

@@ -250,10 +250,10 @@ def _op(lowered: Lowered, name: str) -> str:
 
 
 def _chunks(model: Model, inputs: Inputs) -> Iterator[tuple[int, Inputs]]:
-    """(first image, arrays) for a few images at a time; a fixed batch is never cut."""
+    """(first image, arrays) for a few images at a time; a fixed batch, or images that are mixed, are never cut."""
     fixed = model.batch
-    size = IMAGES if fixed is None else fixed
     count = len(next(iter(inputs.values())))
+    size = fixed if fixed is not None else IMAGES if model.lowered.mixing_node is None else max(count, 1)
     if count == 0:
         raise UnusableInput("nothing to compare: the input has no images")
     for first in range(0, count, size):

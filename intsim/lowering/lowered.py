@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from intsim.formats import Format
 from intsim.graph import Graph
+from intsim.ops import mixing_node
 from intsim.target import Target
 
 CONVS = ("conv", "post_conv")
@@ -51,6 +53,11 @@ class Lowered:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     accumulators: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def mixing_node(self) -> str | None:
+        """The node that computes across images, where the batch is open: all images are then run at once."""
+        return mixing_node(self.graph)
 
     def producer(self, name: str) -> Layer | None:
         """The layer whose output is `name`, None for an input."""

@@ -50,7 +50,8 @@ class Division:
 def divide(lowered: Lowered, inputs: Mapping[str, Array]) -> Division:
     """The Division of inputs, whose shapes were checked, by value name.
 
-    A model whose batch is left open is cut into images; one with a fixed batch into batches of that length.
+    A model whose batch is left open is cut into images, but where a node computes across them; one with a fixed batch
+    into batches of that length.
     Errors: UnusableInput where the inputs have different numbers of images.
     """
     shapes = {}
@@ -67,6 +68,8 @@ def divide(lowered: Lowered, inputs: Mapping[str, Array]) -> Division:
         text = ", ".join(f"{name!r} {len(inputs[name])}" for name in counts)
         raise UnusableInput(f"the inputs differ in their number of images ({text}); give as many of each")
     units = next(iter(counts.values()), 1)
+    if open_batch and lowered.mixing_node is not None:
+        return Division(1, units, dict.fromkeys(rows, 0))
     return Division(units, 1 if open_batch else next((r for r in rows.values() if r), 1), rows)
 
 
