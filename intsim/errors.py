@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import reprlib
+from collections.abc import Iterable
 
 LONGEST_MESSAGE = 900
 """Characters of a message: with what a command line puts before it, a line stays below 1,000."""
 
 HUGE = 1 << 200
 """Integers from here on are shown by their size: Python refuses to write those of more than 4,300 digits."""
+
+SHOWN = 3
+"""Names that an error lists at most."""
 
 
 class IntsimError(Exception):
@@ -64,9 +69,26 @@ class UnusableInput(IntsimError):
     """An input file, an array or an option that cannot be used: wrong shape, dtype, NaN, codes out of range."""
 
 
+class UnknownName(UnusableInput, KeyError):
+    """A name that is none of those that there are. It is a KeyError too, so that `in` and `get` of a mapping work."""
+
+    def __str__(self) -> str:
+        """The message as it is; KeyError would print it in quotes."""
+        return str(self.args[0])
+
+
 class MissingDependency(IntsimError):
     """An optional package is needed and not installed; the message names the extra that brings it."""
 
 
 class AccumulatorOverflow(OutOfDomain):
     """An accumulator whose overflow rule is `trap` left its declared range; the message says where."""
+
+
+def near(name: object, known: Iterable[str]) -> str:
+    """The known names that a user may have meant, with commas between them; else the first few; else "none"."""
+    names = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(str(name), names, n=SHOWN)
+    if close:
+        return ", ".join(close)
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "") or "none"

@@ -7,12 +7,13 @@ computes that in integers is the target's business (lowering).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from intsim.errors import UnknownName, near, shown
 from intsim.formats import Format
 
 
@@ -69,3 +70,25 @@ class Graph:
     def consumers(self, name: str) -> tuple[Node, ...]:
         """The nodes that read `name`, in topological order."""
         return tuple(n for n in self.nodes if name in n.inputs)
+
+
+def find_tensor(name: str, tensors: Mapping[str, Collection[str]], where: str) -> str:
+    """The tensor that a user's name means: its own name, or another one (its node's) that only one tensor has.
+
+    tensors: tensor -> its other names. where: how the message begins. A tensor inside a layer (with a `#`) answers to
+    its node's name only where no other one does.
+    Errors: UnknownName, which names the nearest, or the tensors among which the name does not choose.
+    """
+    if name in tensors:
+        return name
+    named = [tensor for tensor, others in tensors.items() if name and name in others]
+    found = [tensor for tensor in named if "#" not in tensor] or named
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnknownName(f"{where} {shown(name)}: that node has {', '.join(found)}; name one of them")
+    others = [other for names in tensors.values() for other in names if other]
+    outer = [tensor for tensor in tensors if "#" not in tensor]
+    raise UnknownName(
+        f"{where} {shown(name)}: there is none, by tensor or by node; there are {near(name, [*outer, *others])}"
+    )

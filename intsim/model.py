@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,10 @@ from intsim.ranges.bounds import Bounds
 from intsim.run.batches import Progress
 from intsim.run.engine import Engine
 from intsim.run.inputs import Inputs, check_inputs, signature_of, values_of
+from intsim.run.notebook import table_html
 from intsim.run.reference import SpecEngine, run_reference
 from intsim.run.result import Result
-from intsim.settings import with_formats
+from intsim.settings import Change, with_formats
 from intsim.taps.tap import TapSpec
 from intsim.target import TARGETS, Target, find_target
 
@@ -47,6 +48,8 @@ def load(source: str | Path | bytes | onnx.ModelProto, target: str | Path | Targ
     """
     from intsim.importers import load_graph
 
+    if not isinstance(source, str | Path | bytes) and not hasattr(source, "SerializeToString"):
+        raise UnusableInput(f"load takes the path of an ONNX file, its bytes or a ModelProto, not {source!r:.80}")
     graph = load_graph(source)
     return Model(graph, auto_target(graph) if target == "auto" else find_target(target), file=_file(source))
 
@@ -90,6 +93,25 @@ class Model:
         self.lowered: Lowered = lower(graph, target)
         self._like = like
         self._engines: dict[Any, Engine] = {}
+
+    def __repr__(self) -> str:
+        """Name, target, size, inputs and outputs."""
+        ends = "; ".join(
+            f"{what} " + ", ".join(f"{name} {_shape(self.graph.values[name].shape)}" for name in names)
+            for what, names in (("inputs", self.graph.inputs), ("outputs", self.graph.outputs))
+        )
+        return f"Model({self.graph.name!r}, target {self.target.name}, {len(self.graph.nodes)} nodes; {ends})"
+
+    def _repr_html_(self) -> str:
+        """The nodes as a table in a notebook: name, op, output tensor, shape, format."""
+        values = self.graph.values
+        rows = [
+            (node.name, node.op, name, _shape(values[name].shape), self.lowered.values.get(name) or "float32")
+            for node in self.graph.nodes
+            for name in node.outputs
+            if name
+        ]
+        return table_html(repr(self), ("node", "op", "tensor", "shape", "format"), rows)
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: engines, which hold threads and compiled functions, stay behind."""
@@ -176,14 +198,16 @@ class Model:
         if engine not in ENGINES:
             raise UnusableInput(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
         inputs = values_of(self.lowered, self.named_inputs(x))
+        if not isinstance(taps, str | TapSpec | Iterable):
+            raise UnusableInput(f"taps must be a list of KIND or KIND@PATTERN, not {taps!r}")
         specs = [TapSpec.parse(tap) for tap in ([taps] if isinstance(taps, str | TapSpec) else taps)]
         if engine == "spec":
             return SpecEngine(self.lowered).run(inputs, specs, override, progress=progress)
         return self._engine(threads, isa).run(inputs, specs, override, progress=progress)
 
     @standard_floats()
-    def with_formats(self, changes: Mapping[str, Mapping[str, int]]) -> Model:
-        """The same network in another setting, e.g. {"conv3": {"bits": 4}}: see intsim.settings.with_formats.
+    def with_formats(self, changes: Mapping[str, Change]) -> Model:
+        """The same network in another setting, e.g. {"conv3": 4}: see intsim.settings.with_formats.
 
         Constants and proofs that do not change are shared with this Model.
         """
@@ -192,3 +216,7 @@ class Model:
     def with_target(self, target: str | Path | Target) -> Model:
         """The same network on another target; constants and proofs that do not change are shared."""
         return Model(self.graph, find_target(target), like=self, file=self.file)
+
+
+def _shape(lengths: tuple[int | None, ...]) -> str:
+    return f"[{', '.join('N' if length is None else str(length) for length in lengths)}]"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import UnusableInput
+from intsim.errors import UnknownName, UnusableInput, near
 from intsim.formats import Format
 from intsim.graph import Graph, Node, Value
 from intsim.lowering.clamps import find_clamps
@@ -27,8 +27,12 @@ METADATA = "intsim.formats"
 """Where a changed graph records its changes (JSON)."""
 
 
-def with_formats(graph: Graph, changes: Mapping[str, Mapping[str, int]]) -> Graph:
-    """The graph with other widths: {node or tensor: {"bits": n}}.
+Change = int | Mapping[str, int]
+"""A tensor's new width: n, or {"bits": n}."""
+
+
+def with_formats(graph: Graph, changes: Mapping[str, Change]) -> Graph:
+    """The graph with other widths: {node or tensor: n} or {node or tensor: {"bits": n}}.
 
     A node: its constant operands (not the bias) and its output, behind a Relu or Clip that belongs to it. A tensor:
     itself. With s = old bits - new bits: scale * 2**s, zero point Z = half_even(z / 2**s), codes
@@ -69,14 +73,15 @@ def _shifted(value: Any, shift: Any) -> Any:
 class _Change:
     """One change of a graph's formats, from the tensors that were asked for to all that follow."""
 
-    def __init__(self, graph: Graph, changes: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(self, graph: Graph, changes: Mapping[str, Change]) -> None:
         self._old = graph
         self._values = dict(graph.values)
         self._constants = dict(graph.constants)
         self._nodes = {node.name: node for node in graph.nodes}
-        self._asked = changes
-        for name, change in changes.items():
-            bits = _bits(name, change)
+        if not isinstance(changes, Mapping):
+            raise UnusableInput(f"with_formats: give bits by name, like {{'conv3': 4}}, not {changes!r}")
+        self._asked = {name: _bits(name, change) for name, change in changes.items()}
+        for name, bits in self._asked.items():
             for tensor in self._tensors(name):
                 self._resize(tensor, bits)
         for node in graph.nodes:
@@ -87,7 +92,7 @@ class _Change:
 
     def graph(self) -> Graph:
         """The changed graph; its metadata has the changes since the file."""
-        record = json.dumps({**_recorded(self._old), **{name: dict(change) for name, change in self._asked.items()}})
+        record = json.dumps({**_recorded(self._old), **{name: {"bits": bits} for name, bits in self._asked.items()}})
         return replace(
             self._old,
             nodes=tuple(self._nodes[node.name] for node in self._old.nodes),
@@ -101,7 +106,8 @@ class _Change:
         node = self._nodes.get(name)
         if node is None:
             if name not in self._values:
-                raise UnusableInput(f"with_formats: no node or tensor {name!r}; nodes are {_some(self._nodes)}")
+                known = near(name, [*self._nodes, *self._values])
+                raise UnknownName(f"with_formats: no node or tensor {name!r}; there are {known}")
             if self._old.format(name) is None:
                 raise UnusableInput(f"with_formats: tensor {name!r} holds reals, so it has no bits to change")
             return [name]
@@ -201,10 +207,12 @@ class _Change:
         return np.maximum(b - (x + w), 0)
 
 
-def _bits(name: str, change: Mapping[str, int]) -> int:
-    if set(change) != {"bits"}:
-        raise UnusableInput(f'with_formats: {name!r}: give {{"bits": n}}, not {dict(change)!r}')
-    bits = change["bits"]
+def _bits(name: str, change: Change) -> int:
+    bits: Any = change
+    if isinstance(change, Mapping):
+        if set(change) != {"bits"}:
+            raise UnusableInput(f'with_formats: {name!r}: give n or {{"bits": n}}, not {dict(change)!r}')
+        bits = change["bits"]
     if isinstance(bits, bool) or not isinstance(bits, int) or bits not in BITS:
         raise UnusableInput(f"with_formats: {name!r}: bits must be {BITS[0]} to {BITS[-1]}, not {bits!r}")
     return bits
@@ -217,10 +225,6 @@ def _recorded(graph: Graph) -> dict[str, Any]:
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _some(names: Mapping[str, Any]) -> str:
-    return ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _frozen(array: Array) -> Array:

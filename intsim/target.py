@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from intsim.accumulator import Accumulator
-from intsim.errors import UnusableInput, shown
+from intsim.errors import UnknownName, UnusableInput, shown
 from intsim.files import read_toml
 from intsim.formats import OVERFLOWS, ROUNDINGS
 
@@ -350,9 +350,11 @@ def find_target(name: str | Path | Target) -> Target:
         return name
     if str(name) in TARGETS:
         return TARGETS[str(name)]
+    if not isinstance(name, str | Path):
+        raise UnusableInput(f"a target must be a name, the path of a .toml file or a Target, not {name!r}")
     path = Path(name)
     if path.suffix != ".toml":
-        raise UnusableInput(
+        raise UnknownName(
             f"unknown target {shown(str(name))}: one of auto, {', '.join(TARGETS)}, or the path of a .toml file"
         )
     data = read_toml(path, "target file")

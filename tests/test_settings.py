@@ -189,16 +189,24 @@ def test_records_add_up() -> None:
     assert json.loads(with_formats(damaged, {"fc": {"bits": 6}}).metadata["intsim.formats"]) == {"fc": {"bits": 6}}
 
 
+def test_a_number_means_bits() -> None:
+    spelled = with_formats(residual_graph(), {"conv1": {"bits": 4}})
+    assert with_formats(residual_graph(), {"conv1": 4}).values == spelled.values
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"conv9": {"bits": 4}}, "no node or tensor 'conv9'; nodes are in, conv1, relu1, pool, conv2, …"),
-        ({"conv1": {}}, 'give {"bits": n}'),
-        ({"conv1": {"bits": 4, "signed": 1}}, 'give {"bits": n}'),
+        ({"conv9": {"bits": 4}}, "no node or tensor 'conv9'; there are conv2, conv1"),
+        ({"conv1": {}}, 'give n or {"bits": n}'),
+        ({"conv1": {"bits": 4, "signed": 1}}, 'give n or {"bits": n}'),
         ({"conv1": {"bits": 1}}, "bits must be 2 to 16, not 1"),
         ({"conv1": {"bits": 17}}, "bits must be 2 to 16, not 17"),
         ({"conv1": {"bits": 4.0}}, "bits must be 2 to 16, not 4.0"),
         ({"conv1": {"bits": True}}, "bits must be 2 to 16, not True"),
+        ({"conv1": 17}, "bits must be 2 to 16, not 17"),
+        ({"conv1": "4"}, "bits must be 2 to 16, not '4'"),
+        (4, "give bits by name"),
         ({"b1": {"bits": 8}}, "tensor 'b1' has 32 bits, it is a bias or an accumulator"),
         ({"image": {"bits": 4}}, "tensor 'image' holds reals"),
         ({"out": {"bits": 4}}, r"node 'out' \(DequantizeLinear\) works on reals"),

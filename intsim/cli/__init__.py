@@ -1,7 +1,6 @@
 """The command line: one command a file. `main` turns every outcome into an exit code.
 
-0: all equal or done. 1: a mismatch. 2: unusable input, one line says what, where, what to do. 3: an internal error.
-As everywhere, 130 and 141 say that the user or the reader of a pipe ended it.
+Under --json an error is a JSON document on stdout too, beside its line on stderr.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from intsim.errors import IntsimError, printable, shortened
+from intsim.cli.options import JSON, print_json
+from intsim.errors import IntsimError, near, printable, shortened
 
 COMMANDS = {
     "demo": "Run, compare and explain the shipped model.",
@@ -30,6 +31,8 @@ COMMANDS = {
 }
 """Command -> its line in the overview. The function `command` of intsim.cli.<name> is loaded when it is called."""
 
+EXIT_CODES = """Exit codes: 0 equal, or done. 1 a mismatch. 2 unusable input or options, in one line.
+3 an internal error. 130 interrupted (Ctrl-C). 141 the reader of a pipe left."""
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -47,7 +50,16 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"intsim.cli.{cmd_name}").command
+        command.epilog = EXIT_CODES
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of a line. Errors: UsageError names the nearest commands."""
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}; try {near(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, from COMMANDS alone: `intsim --help` imports nothing else."""
@@ -55,7 +67,9 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="intsim", prog_name="intsim")
 def cli() -> None:
     """Run a quantized neural network exactly as an integer accelerator would, and say where another differs."""
@@ -75,41 +89,63 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """The exit code of one command line; errors are printed on stderr in one line."""
+    """The exit code of one command line; an error is one line on stderr, and under --json a document on stdout."""
+    as_json = _asks_for_json(sys.argv[1:] if arguments is None else arguments)
+
+    def fail(kind: str, message: str, code: int) -> int:
+        return _fail(kind, message, code, as_json=as_json)
+
     try:
         result: Any = cli.main(arguments, prog_name="intsim", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)
     except IntsimError as error:
-        return _fail(str(error), error.exit_code)
+        return fail(type(error).__name__, str(error), error.exit_code)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
+    except click.MissingParameter as error:
+        asked = "intsim" if error.ctx is None else error.ctx.command_path
+        return fail("UsageError", f"{error.format_message().rstrip('.')}; see {asked} --help", 2)
     except click.ClickException as error:
-        return _fail(error.format_message(), 2)
+        return fail("UsageError", error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("intsim: interrupted", err=True)
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click turns the first into the second
         _drop_output()
         return BROKEN_PIPE
     except MemoryError:
-        return _fail("out of memory; run fewer images at a time, or a smaller model", 2)
+        return fail("OutOfMemory", "out of memory; run fewer images at a time, or a smaller model", 2)
     except OSError as error:
         _drop_output()
-        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}; free it or write elsewhere", 2)
+        where = error.filename or "standard output"
+        return _fail("OSError", f"{where}: {error.strerror or error}; free it or write elsewhere", 2)
     except Exception as error:
         if os.environ.get("INTSIM_DEBUG"):
             raise
-        return _fail(
-            f"internal: {type(error).__name__}: {error} (set INTSIM_DEBUG=1 for the traceback, and please report it)", 3
+        return fail(
+            "InternalError",
+            f"internal: {type(error).__name__}: {error} (set INTSIM_DEBUG=1 for the traceback, and please report it)",
+            3,
         )
 
 
-def _fail(message: str, code: int) -> int:
-    click.echo(f"intsim: error: {shortened(printable(' '.join(message.split())))}", err=True)
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether --json is among the options; a line that cannot be parsed is looked at as it stands."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return JSON in options
+
+
+def _fail(kind: str, message: str, code: int, *, as_json: bool = False) -> int:
+    line = shortened(printable(" ".join(message.split())))
+    click.echo(f"intsim: error: {line}", err=True)
+    if as_json:
+        try:
+            print_json({"error": {"kind": kind, "message": line, "exit_code": code}})
+        except OSError:  # nobody reads it
+            _drop_output()
     return code
 
 

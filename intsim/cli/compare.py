@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intsim.cli.arrays import read_inputs
+from intsim.cli.complete import complete_peer
 from intsim.cli.options import (
     input_option,
     json_option,
@@ -38,7 +39,8 @@ MISMATCH = 1
     "--against",
     required=True,
     metavar="PEER",
-    help="spec, target:NAME, onnxruntime, torch, torch:FILE.pt2, golden:DIR or dump:DIR.",
+    shell_complete=complete_peer,
+    help="spec, target:NAME, onnxruntime (or ort), torch (or pytorch), torch:FILE.pt2, golden:DIR or dump:DIR.",
 )
 @target_option
 @click.option(

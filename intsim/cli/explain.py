@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intsim.cli.arrays import read_inputs
+from intsim.cli.complete import complete_tensor
 from intsim.cli.options import (
     input_option,
     json_option,
@@ -32,7 +33,13 @@ ENDS = (12, 4)
 @model_argument
 @input_option
 @preprocess_option
-@click.option("--tensor", required=True, metavar="NAME", help="A quantized tensor, or <tensor>#accumulator.")
+@click.option(
+    "--tensor",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_tensor,
+    help="A quantized tensor, the node that makes it, or <tensor>#accumulator.",
+)
 @click.option("--index", required=True, metavar="N,C,Y,X", help="Its element: one number an axis, the image first.")
 @target_option
 @click.option("--all", "show_all", is_flag=True, help="Show every term of long sums.")

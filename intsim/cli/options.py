@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intsim.cli.complete import complete_target
+
 if TYPE_CHECKING:
     from intsim.model import Model
 
@@ -21,6 +23,7 @@ target_option = click.option(
     default="auto",
     show_default=True,
     metavar="NAME|FILE.toml",
+    shell_complete=complete_target,
     help="What the hardware does. auto: the one in the file's metadata, else the one that fits its scales.",
 )
 input_option = click.option(
@@ -38,7 +41,8 @@ preprocess_option = click.option(
     metavar="P.toml",
     help="How a folder's images become reals: resize, crop, channels, mean, std. Default: the model's metadata.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+JSON = "--json"
+json_option = click.option(JSON, "as_json", is_flag=True, help="Print one JSON document on stdout.")
 threads_option = click.option("--threads", type=click.IntRange(1, 1024), help="Default: the processor's cores.")
 unused_threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), expose_value=False, help="Accepted as everywhere; has no work to share."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intsim.cli.arrays import Array, read_inputs
+from intsim.cli.complete import complete_tap
 from intsim.cli.options import (
     input_option,
     json_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "taps",
     multiple=True,
     metavar="KIND[@GLOB]",
+    shell_complete=complete_tap,
     help="codes, accumulator, histogram, extremes, saturation or overflow; of the tensors GLOB names, else of all.",
 )
 @click.option("--output", required=True, type=click.Path(), metavar="DIR", help="The folder to write.")

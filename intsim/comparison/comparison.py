@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from intsim.comparison.differences import TensorDifference
 from intsim.errors import UnusableInput
+from intsim.run.notebook import table_html
+
+SCREEN = 24
+"""Lines of a table unless all layers are asked for."""
 
 if TYPE_CHECKING:
     from intsim.report import Section
@@ -137,12 +141,37 @@ class Comparison:
 
     HEADERS = ("tensor", "op", "elements", "differ", "local", "LSB", "differences", "first: theirs -> ours", "causes")
 
-    def table(self) -> str:
-        """The table as plain text, the summary above it."""
-        rows = [self.HEADERS, *self.rows()]
+    def __repr__(self) -> str:
+        """The summary."""
+        return f"Comparison({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook, no longer than `table()`."""
+        rows, left_out = self._shown(all_layers=False)
+        return table_html(self.summary(), self.HEADERS, rows, [*left_out, *self.remarks()])
+
+    def table(self, *, all_layers: bool = False) -> str:
+        """The table as plain text, the summary above it.
+
+        Of more layers than fit on a screen, the first that differ and how many are left out; all_layers: every one.
+        """
+        shown, left_out = self._shown(all_layers=all_layers)
+        rows = [self.HEADERS, *shown]
         widths = [max(len(row[i]) for row in rows) for i in range(len(self.HEADERS))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join((self.summary(), *lines, *self.remarks()))
+        return "\n".join((self.summary(), *lines, *left_out, *self.remarks()))
+
+    def _shown(self, *, all_layers: bool) -> tuple[list[tuple[str, ...]], list[str]]:
+        """The rows to show, and the line that says what is left out, if anything is."""
+        room = SCREEN - len((self.summary(), self.HEADERS, *self.remarks()))
+        rows = self.rows()
+        if all_layers or len(rows) <= room:
+            return rows, []
+        differing = self.rows(all_layers=False)
+        shown = differing[: room - 1]
+        counts = {"that differ": len(differing) - len(shown), "equal": len(rows) - len(differing)}
+        text = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return shown, [f"… and {text}; table(all_layers=True) shows every layer"]
 
     def remarks(self) -> list[str]:
         """What the reader must know beside the table: unmatched and resumed tensors, accuracy."""

@@ -62,6 +62,10 @@ def compare(
     the local mismatches and their causes are found in either case.
     Errors: UnusableInput where nothing can be compared or shapes differ, and those of the peer.
     """
+    if not callable(getattr(model, "named_inputs", None)):
+        raise UnusableInput(f"compare takes a Model, as intsim.load gives it, not {model!r:.80}")
+    if not isinstance(against, str) and not callable(getattr(against, "tensors", None)):
+        raise UnusableInput(f"against must be a peer's name, like spec or onnxruntime, or a Peer, not {against!r}")
     peer = open_peer(against, model, threads) if isinstance(against, str) else against
     inputs = model.named_inputs(x)
     images = len(next(iter(inputs.values())))

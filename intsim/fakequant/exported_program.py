@@ -21,9 +21,9 @@ from intsim.fakequant.twin import import_torch
 
 def load_program(path: Path) -> Any:
     """The program in a .pt2 file, as a function of its inputs. Errors: UnusableInput, MissingDependency."""
-    torch = import_torch()
     if not path.is_file():
         raise UnusableInput(f"{path}: no such file; write it with torch.export.save")
+    torch = import_torch()
     try:
         with _no_pickles(torch), _quiet():
             program = torch.export.load(path).module()

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from intsim.formats import Format
-from intsim.graph import Graph
+from intsim.graph import Graph, find_tensor
 from intsim.ops import mixing_node
 from intsim.target import Target
 
@@ -62,6 +62,13 @@ class Lowered:
     def producer(self, name: str) -> Layer | None:
         """The layer whose output is `name`, None for an input."""
         return next((layer for layer in self.layers if name in layer.outputs), None)
+
+    def find_value(self, name: str, where: str) -> str:
+        """The value of a user's tensor or node name. Errors: UnknownName, see `intsim.graph.find_tensor`."""
+        if name in self.values:
+            return name
+        nodes = {n: layer.node for layer in self.layers if layer.op != "constant" for n in layer.outputs}
+        return find_tensor(name, {value: (nodes.get(value, ""),) for value in self.values}, where)
 
 
 def accumulator_of(output: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from intsim.errors import UnusableInput
 from intsim.lowering.lowered import Lowered
-from intsim.run.result import Output, Result, Taps
+from intsim.run.result import Output, Outputs, Result, Taps
 from intsim.taps.observer import Observer
 
 Array = np.ndarray[Any, Any]
@@ -102,17 +102,20 @@ def run_batches(
     division = divide(lowered, inputs)
     parts: dict[str, list[Array]] = {name: [] for name in lowered.outputs}
     for batch in cut(division, inputs, override, size):
-        values = compute(batch)
+        computed = compute(batch)
         for name, value in lowered.outputs.items():
-            parts[name].append(values[value])
+            parts[name].append(computed[value])
         if progress is not None:
             progress((batch.before + batch.count) * division.images, division.total)
     outputs = {}
     for name, value in lowered.outputs.items():
         format = lowered.values.get(value)
         joined = _joined(name, parts[name])
-        outputs[name] = Output(name, format, joined if format is None else joined.astype(format.dtype, copy=False))
-    return Result(outputs, Taps(observer.taps()), division.total, dict(observer.overflows))
+        made = lowered.graph.producer(name)
+        aliases = (value,) if made is None else (value, made.name)
+        values = joined if format is None else joined.astype(format.dtype, copy=False)
+        outputs[name] = Output(name, format, values, aliases)
+    return Result(Outputs(outputs), Taps(observer.taps()), division.total, dict(observer.overflows))
 
 
 def _joined(name: str, parts: list[Array]) -> Array:

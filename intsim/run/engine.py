@@ -57,6 +57,8 @@ class Engine:
         from intsim.kernels.packed.isa import find_isa
 
         self.plan = plan
+        if threads is not None and not isinstance(threads, int):
+            raise UnusableInput(f"threads must be an integer, not {threads!r}")
         self.threads = threads if threads is not None else len(os.sched_getaffinity(0))
         if self.threads < 1:
             raise UnusableInput(f"threads must be at least 1, not {threads!r}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import OutOfDomain, UnusableInput
+from intsim.errors import OutOfDomain, UnknownName, UnusableInput
 from intsim.formats import Format
 from intsim.lowering.lowered import Lowered
 
@@ -70,16 +70,24 @@ def check_inputs(lowered: Lowered, x: Array | Mapping[str, Array]) -> dict[str, 
         x = {names[0]: x}
     for name in x:
         if name not in names:
-            raise UnusableInput(f"the model has no input {name!r}; it has {', '.join(names)}")
+            raise UnknownName(f"the model has no input {name!r}; it has {', '.join(names)}")
     missing = [name for name in names if name not in x]
     if missing:
         raise UnusableInput(f"no array for input {missing[0]!r}; give one of shape {_shape_text(lowered, missing[0])}")
-    return {name: _checked(lowered, name, np.asanyarray(x[name])) for name in names}
+    return {name: _checked(lowered, name, _array(x[name], name)) for name in names}
 
 
 def values_of(lowered: Lowered, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Checked inputs by the name of the value that they are: codes in the place of a real input stand for its codes."""
     return {lowered.inputs[name] if x.dtype.kind in "iu" else name: x for name, x in inputs.items()}
+
+
+def _array(x: Any, name: str) -> Array:
+    """What is an array, or like one: nested lists, a tensor on the CPU."""
+    try:
+        return np.asanyarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UnusableInput(f"input {name!r} must be an array, not {type(x).__name__} ({error})") from error
 
 
 def _checked(lowered: Lowered, name: str, array: Array) -> Array:
@@ -125,10 +133,13 @@ def check_override(lowered: Lowered, override: Mapping[str, Array]) -> dict[str,
 
     Errors: UnusableInput for an unknown value, OutOfDomain for a code outside the value's format.
     """
+    if not isinstance(override, Mapping):
+        raise UnusableInput(f"override must be a dict of codes by tensor name, not {override!r:.80}")
     result = {}
     for name, array in override.items():
-        if name not in lowered.values:
-            raise UnusableInput(f"override of {name!r}: the model has no such tensor")
+        name = lowered.find_value(name, "override of")
+        if name in result:
+            raise UnusableInput(f"override of {name!r}: it is given twice, by its own name and by its node's; give one")
         format = lowered.values[name]
         array = np.asarray(array)
         value = lowered.graph.values.get(name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from intsim.errors import UnusableInput
+from intsim.errors import UnknownName, UnusableInput, near
 from intsim.formats import Format
 from intsim.lowering.lowered import MAC_LAYERS, Layer, Lowered
 from intsim.taps.tap import TapSpec
@@ -96,7 +95,7 @@ def select(lowered: Lowered, specs: Sequence[TapSpec]) -> dict[str, Selected]:
         matching = [name for name, (node, _) in tensors.items() if spec.matches(name, node)]
         fitting = [name for name in matching if _fits(lowered, spec.kind, name, tensors[name][1])]
         if not fitting:
-            raise UnusableInput(_no_fit(spec, matching, list(tensors)))
+            raise _no_fit(spec, matching, tensors)
         for name in fitting:
             wanted.setdefault(name, []).append(spec)
     return {
@@ -122,9 +121,13 @@ def _fits(lowered: Lowered, kind: str, name: str, format: Format | None) -> bool
     return name in lowered.accumulators if kind in ("accumulator", "overflow") else format is not None
 
 
-def _no_fit(spec: TapSpec, matching: list[str], names: list[str]) -> str:
+def _no_fit(spec: TapSpec, matching: list[str], tensors: Mapping[str, tuple[str, Format | None]]) -> UnusableInput:
     if matching:
         what = "has no accumulator" if spec.kind in ("accumulator", "overflow") else "holds no codes"
-        return f"tap {spec.kind}@{spec.pattern}: tensor {matching[0]!r} {what}; take another tensor or another tap"
-    close = difflib.get_close_matches(spec.pattern, names, n=3) or [n for n in names if "#" not in n][:3]
-    return f"tap {spec.kind}@{spec.pattern}: no tensor of that name; there are {', '.join(close)}"
+        return UnusableInput(
+            f"tap {spec.kind}@{spec.pattern}: tensor {matching[0]!r} {what}; take another tensor or another tap"
+        )
+    known = [*(n for n in tensors if "#" not in n), *(node for node, _ in tensors.values() if node)]
+    return UnknownName(
+        f"tap {spec.kind}@{spec.pattern}: no tensor or node of that name; there are {near(spec.pattern, known)}"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import UnusableInput
+from intsim.errors import UnknownName, UnusableInput
 from intsim.formats import Format
 from intsim.summation import EVENTS
 
@@ -38,7 +38,7 @@ class TapSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in TAPS:
-            raise UnusableInput(f"tap {self.kind!r}: must be one of {', '.join(TAPS)}, as KIND or KIND@PATTERN")
+            raise UnknownName(f"tap {self.kind!r}: must be one of {', '.join(TAPS)}, as KIND or KIND@PATTERN")
         if self.bins < 1:
             raise UnusableInput(f"tap {self.kind!r}: bins must be at least 1, not {self.bins!r}")
 
@@ -47,6 +47,8 @@ class TapSpec:
         """The TapSpec that `KIND` or `KIND@PATTERN` names. Errors: UnusableInput for another kind."""
         if isinstance(text, TapSpec):
             return text
+        if not isinstance(text, str):
+            raise UnusableInput(f"tap {text!r}: must be KIND, KIND@PATTERN or a TapSpec, not {type(text).__name__}")
         kind, at, pattern = text.partition("@")
         if at and not pattern:
             raise UnusableInput(f"tap {text!r}: no pattern behind the @; give a tensor's name or a pattern like conv*")

@@ -96,3 +96,9 @@ def test_a_narrow_terminal(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPat
     assert lines[1].split("  ")[0] == "tensor" and "op" not in lines[1].split() and "LSB" in lines[1]
     add1 = next(line for line in lines if line.startswith("add1_q"))
     assert add1.endswith("tie") and "0,0,0,1: " in add1
+
+
+@pytest.mark.parametrize(("written", "peer"), [("ort", "onnxruntime"), ("pytorch", "torch")])
+def test_other_names_of_peers(cli: Cli, files: Files, written: str, peer: str) -> None:
+    same = [cli("compare", files.model, "--input", files.codes, "--against", a, "--json") for a in (written, peer)]
+    assert same[0].code in (0, 1) and same[0] == same[1]

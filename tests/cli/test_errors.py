@@ -145,7 +145,7 @@ def test_a_target_that_only_shifts(cli: Cli, files: Files) -> None:
     [
         ("code", "tap 'code': must be one of codes, accumulator"),
         ("codes@", "no pattern behind the @"),
-        ("codes@conv9", "no tensor of that name; there are conv"),
+        ("codes@conv9", "no tensor or node of that name; there are conv"),
         ("accumulator@pool1_q", "tensor 'pool1_q' has no accumulator"),
     ],
 )
@@ -191,11 +191,11 @@ def test_outputs(cli: Cli, files: Files, broken: Path, command: str, option: str
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--tensor", "conv9", "--index", "0"], "tensor 'conv9': the model has no such tensor; there are conv"),
+        (["--tensor", "conv9", "--index", "0"], "tensor 'conv9': there is none, by tensor or by node; there are conv"),
         (["--tensor", "conv1_q", "--index", "0,0"], "must be inside the shape [N, 4, 8, 8]"),
         (["--tensor", "conv1_q", "--index", "9,0,0,0"], "has 5 rows"),
         (["--tensor", "conv1_q", "--index", "x"], "must be integers with commas"),
-        (["--tensor", "conv1_q"], "Missing option '--index'"),
+        (["--tensor", "conv1_q"], "Missing option '--index'; see intsim explain --help"),
     ],
 )
 def test_elements(cli: Cli, files: Files, arguments: list[str], part: str) -> None:
@@ -205,8 +205,8 @@ def test_elements(cli: Cli, files: Files, arguments: list[str], part: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["inspct"], "No such command 'inspct'"),
-        (["run"], "Missing argument 'MODEL'"),
+        (["inspct"], "No such command 'inspct'; try inspect"),
+        (["run"], "Missing argument 'MODEL'; see intsim run --help"),
         (["inspect", "m.onnx", "--colour"], "No such option"),
         (["inspect", "m.onnx", "--threads", "0"], "0 is not in the range"),
         (["quantize", "m.onnx", "--calibration", "x.npy", "--bits", "3", "--output", "q.onnx"], "'3' is not one of"),
@@ -309,3 +309,60 @@ def test_an_unknown_instruction_set(cli: Cli, files: Files, monkeypatch: pytest.
     told = "INTSIM_ISA must be one of avx512vnni, avxvnni, avx2, portable, not 'foo'"
     check_refused(cli, [command, files.model, *arguments], told)
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (["comapre", "--json"], "UsageError"),
+        (["run", "--json"], "UsageError"),
+        (["inspect", "none.onnx", "--json"], "UnusableInput"),
+        (["inspect", "none.onnx", "--target", "difquant", "--json"], "UnusableInput"),
+    ],
+)
+def test_errors_under_json_are_json(cli: Cli, arguments: list[str], kind: str) -> None:
+    done = cli(*arguments)
+    assert done.code == 2 and done.json["schema_version"] == 1
+    error = done.json["error"]
+    assert (error["kind"], error["exit_code"]) == (kind, 2)
+    assert done.err == f"intsim: error: {error['message']}\n"
+
+
+def test_a_name_that_is_only_like_json_asks_for_nothing(cli: Cli) -> None:
+    done = cli("inspect", "--", "--json")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_our_own_mistakes_under_json(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("intsim.model.load", fail)
+    monkeypatch.delenv("INTSIM_DEBUG", raising=False)
+    done = cli("inspect", files.model, "--json")
+    assert done.code == 3 and done.json["error"]["kind"] == "InternalError"
+
+
+def test_the_head_of_a_pipe(files: Files) -> None:
+    """A reader that takes one line and leaves, before or after the rest was written: nothing on stderr."""
+    script = f"'{INTSIM}' inspect '{files.model}' | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.returncode in (0, 141) and done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_ctrl_c(files: Files, tmp_path: Path) -> None:
+    """SIGINT in the middle of work: exit code 130 and nothing to read."""
+    script = (
+        "import os, signal, sys, intsim.model\n"
+        "intsim.model.load = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "from intsim.cli import main\n"
+        "main(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "inspect", files.model], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
+@pytest.mark.parametrize("command", ["", *intsim.cli.COMMANDS])
+def test_every_help_states_the_exit_codes(cli: Cli, command: str) -> None:
+    text = " ".join(cli(*filter(None, [command]), "--help").out.split())
+    assert "0 equal, or done. 1 a mismatch." in text and "130 interrupted" in text and "141 the reader" in text

@@ -77,6 +77,26 @@ def test_the_table_as_text() -> None:
     assert len(lines) == 1 + 1 + 3 + 3
 
 
+def test_a_long_table_is_shorter_than_a_screen() -> None:
+    layers = [difference(f"t{i}", int(i % 2)) for i in range(90)]
+    found = comparison(*layers, unmatched=("d",))
+    lines = found.table().splitlines()
+    assert len(lines) == 24
+    assert lines[-2] == "… and 25 that differ and 45 equal; table(all_layers=True) shows every layer"
+    assert [line.split()[0] for line in lines[2:-2]] == [f"t{i}" for i in range(1, 40, 2)]
+    assert len(found.table(all_layers=True).splitlines()) == 2 + 90 + 1
+    assert found._repr_html_().count("<tr>") == 1 + 20
+
+
+def test_what_a_notebook_shows_is_escaped() -> None:
+    shown = comparison(difference("<script>", 1), model="a&b")._repr_html_()
+    assert "&lt;script&gt;" in shown and "<script>" not in shown and "a&amp;b" in shown
+
+
+def test_the_repr_is_one_line() -> None:
+    assert repr(EQUAL) == f"Comparison({EQUAL.summary()})"
+
+
 def test_the_document() -> None:
     document = json.loads(json.dumps(different().to_dict()))
     assert set(document) == {

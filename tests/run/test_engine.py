@@ -132,7 +132,7 @@ def test_override_reaches_the_readers_only() -> None:
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        ({"nothing": np.zeros(1, np.int8)}, UnusableInput, "no such tensor"),
+        ({"nothing": np.zeros(1, np.int8)}, UnusableInput, "override of 'nothing': there is none"),
         ({"y1": np.zeros((2, 4, 8, 8))}, UnusableInput, "must be integers"),
         ({"y1": np.full((2, 4, 8, 8), 128)}, OutOfDomain, r"code 128 at \(0, 0, 0, 0\)"),
     ],

@@ -214,7 +214,7 @@ def test_a_tap_is_found_by_node_name() -> None:
     assert list(taps) == ["y1", "logits_q"]
     assert taps["conv1"] is taps["y1"]
     assert "conv1" in taps and "fc" in taps and "conv2" not in taps
-    with pytest.raises(KeyError, match="no tap on 'conv2'; there are taps on y1, logits_q"):
+    with pytest.raises(KeyError, match="tap on 'conv2': there is none, by tensor or by node; there are conv1"):
         taps["conv2"]
     assert taps.get("conv2") is None
 
@@ -222,7 +222,7 @@ def test_a_tap_is_found_by_node_name() -> None:
 @pytest.mark.parametrize(
     ("tap", "message"),
     [
-        ("codes@conv9", r"tap codes@conv9: no tensor of that name; there are "),
+        ("codes@conv9", r"tap codes@conv9: no tensor or node of that name; there are conv2, conv1"),
         ("codes@logit_q", "logits_q"),
         ("accumulator@sum", r"tensor 'sum' has no accumulator"),
         ("overflow@pool", r"tensor 'mean' has no accumulator"),

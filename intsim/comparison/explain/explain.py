@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -68,9 +67,9 @@ def explain(
 ) -> Explanation:
     """How the element `index` of a tensor comes about, from the inputs of its node on.
 
-    tensor: a quantized tensor's name, a graph output's, or `<tensor>#accumulator`. index: one number an axis, the
-    image first. Every step is computed in Python integers (or single float32 operations, where the target has them)
-    and compared with what the engine computed.
+    tensor: the name of a quantized tensor, of the node that makes it, of a graph output, or `<tensor>#accumulator`.
+    index: one number an axis, the image first. Every step is computed in Python integers (or single float32 operations,
+    where the target has them) and compared with what the engine computed.
     Errors: UnusableInput for an unknown tensor or an index outside it, UnsupportedOp for float arithmetic.
     """
     lowered = model.lowered
@@ -117,10 +116,7 @@ class _Trace:
 def find_tensor(lowered: Lowered, tensor: str) -> str:
     """The value that a user's tensor name means. Errors: UnusableInput for an unknown one, UnsupportedOp for reals."""
     name = lowered.outputs.get(tensor, lowered.inputs.get(tensor, tensor))
-    if name not in lowered.values:
-        known = [*lowered.outputs, *(n for n in lowered.values if "#" not in n)]
-        close = difflib.get_close_matches(tensor, known, n=3) or known[:3]
-        raise UnusableInput(f"tensor {tensor!r}: the model has no such tensor; there are {', '.join(close)}")
+    name = lowered.find_value(name, "tensor")
     if lowered.values[name] is None:
         raise UnsupportedOp(f"tensor {tensor!r} holds reals, not codes, so it has no integer steps; take another one")
     return name

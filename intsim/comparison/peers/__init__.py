@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from intsim.comparison.peers.peer import Peer
-from intsim.errors import UnusableInput
+from intsim.errors import UnknownName, UnusableInput
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -21,14 +21,18 @@ PEERS = {
 }
 """Peer -> how it is written on the command line."""
 
+ALIASES = {"ort": "onnxruntime", "pytorch": "torch"}
+"""Other ways to write a peer."""
+
 MODULES = {"golden": "recorded", "dump": "recorded"}
 
 
 def open_peer(against: str, model: Model, threads: int | None = None) -> Peer:
     """The peer that `against` names. Errors: UnusableInput lists the peers; MissingDependency, UnsupportedOp."""
-    kind, _, argument = against.partition(":")
+    written, _, argument = against.partition(":")
+    kind = ALIASES.get(written, written)
     if kind not in PEERS:
-        raise UnusableInput(f"--against {against!r}: must be one of {', '.join(PEERS.values())}")
+        raise UnknownName(f"--against {against!r}: must be one of {', '.join(PEERS.values())}")
     if bool(argument) != (":" in PEERS[kind]) and kind != "torch":
         raise UnusableInput(f"--against {against!r}: must be written {PEERS[kind]}")
     module = importlib.import_module(f"intsim.comparison.peers.{MODULES.get(kind, kind)}")

@@ -189,7 +189,7 @@ def test_a_wrong_engine_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("tensor", "at", "message"),
     [
-        ("nothing", (0,), "tensor 'nothing': the model has no such tensor; there are"),
+        ("nothing", (0,), "tensor 'nothing': there is none, by tensor or by node; there are"),
         ("conv1_q", (0, 0, 0), "index 0,0,0: must be inside the shape [N, 4, 8, 8] of tensor 'conv1_q'"),
         ("conv1_q", (0, 4, 0, 0), "index 0,4,0,0: must be inside"),
         ("conv1_q", (0, 0, 0, -1), "index 0,0,0,-1: must be inside"),
