@@ -14,7 +14,7 @@ from intsim.kernels.layout import Array, contiguous, per_channel
 from intsim.kernels.mac import TILE, add_rows, centre, centred_dtype, extremes
 from intsim.kernels.parallel import Sharing, run_all
 from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
-from intsim.kernels.walk import (
+from intsim.kernels.accumulate import (
     ACCUMULATOR,
     correction_bound,
     factor_offsets,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from intsim.formats import Format
@@ -34,6 +34,8 @@ def products_of(x: Array, w: Array, at: tuple[int, ...], pad: int, offsets: tupl
     st.integers(0, 1),
     st.integers(0, 10**6),
 )
+@example(Summation(offsets=(0, 0)), 12, "wrap", (5, 1, 3, 0), 0, 0)  # raw products beyond 12 bits
+@example(Summation(offsets=(0, 0), clamp="end"), 12, "saturate", (5, 1, 3, 0), 0, 0)
 def test_any_walk_stops_at_the_values_of_the_scalar_one(
     s: Summation, bits: int, overflow: str, others: tuple[int, int, int, int], pad: int, seed: int
 ) -> None:
