@@ -179,6 +179,31 @@ class Format:
         return f"{kind} x {unit}{zero}{' per channel' if self.per_channel else ''}"
 
 
+def round_quotient(n: Any, d: Any, rounding: str) -> Any:
+    """n / d, rounded to an integer by the named rule: a Python integer, or an array of integers.
+
+    n, d > 0: Python integers of any size, or arrays int64[...] or object[...] that broadcast.
+    rounding: one of ROUNDINGS. Spec and kernels have tie rules of their own, so that each judges the others;
+    all else rounds quotients of integers here.
+    """
+    floor = n // d
+    remainder = n - floor * d
+    rest = d - remainder  # from the quotient up to floor + 1; twice the remainder might leave int64
+    above, tie, inexact = remainder > rest, remainder == rest, remainder > 0
+    up = {
+        "half_up": above | tie,
+        "half_down": above,
+        "half_even": above | (tie & (floor % 2 == 1)),
+        "half_away": above | (tie & (floor >= 0)),
+        "half_to_zero": above | (tie & (floor < 0)),
+        "floor": False,
+        "ceil": inexact,
+        "toward_zero": inexact & (floor < 0),
+        "away_from_zero": inexact & (floor >= 0),
+    }[rounding]
+    return floor + up
+
+
 def storage_dtype(bits: int, signed: bool) -> np.dtype[Any]:
     """The smallest of NumPy's integer dtypes with at least so many bits."""
     width = next(w for w in (8, 16, 32, 64) if bits <= w)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from intsim.errors import UnknownName, UnusableInput, near
-from intsim.formats import Format
+from intsim.formats import Format, round_quotient
 from intsim.graph import Graph, Node, Value
 from intsim.lowering.clamps import find_clamps
 from intsim.ops import KEEPS_FORMAT, MACS
@@ -64,10 +64,7 @@ def resized_codes(codes: Array, old: Format, new: Format) -> Array:
 
 def _shifted(value: Any, shift: Any) -> Any:
     """half_even(value / 2**shift); exact where shift <= 0. Integers or integer arrays."""
-    left, right = np.maximum(-shift, 0), np.maximum(shift, 0)
-    value = value << left
-    # Half minus one, plus one where the quotient's floor is odd: a tie then goes to the even neighbour.
-    return np.where(right > 0, (value + (1 << np.maximum(right - 1, 0)) - 1 + ((value >> right) & 1)) >> right, value)
+    return round_quotient(value << np.maximum(-shift, 0), 1 << np.maximum(shift, 0), "half_even")
 
 
 class _Change:

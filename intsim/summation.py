@@ -48,26 +48,5 @@ class Summation:
         size = self.channels_per_pass or max(channels, 1)
         return [(first, min(first + size, channels)) for first in range(0, max(channels, 1), size)]
 
-    def rounded(self, value: int) -> int:
-        """value / 2**spill_shift, rounded by spill_rounding."""
-        if self.spill_shift == 0:
-            return value
-        floor, rest = value >> self.spill_shift, value & ((1 << self.spill_shift) - 1)
-        half = 1 << (self.spill_shift - 1)
-        return (
-            floor
-            + {
-                "half_up": rest >= half,
-                "half_down": rest > half,
-                "half_even": rest > half or (rest == half and floor % 2 == 1),
-                "half_away": rest > half or (rest == half and value > 0),
-                "half_to_zero": rest > half or (rest == half and value < 0),
-                "floor": False,
-                "ceil": rest > 0,
-                "toward_zero": rest > 0 and value < 0,
-                "away_from_zero": rest > 0 and value > 0,
-            }[self.spill_rounding]
-        )
-
 
 PLAIN = Summation()

@@ -190,7 +190,7 @@ def test_the_import_rules_are_kept(tree: Path) -> None:
         (
             "cli/run",
             "import intsim.spec.rounding",
-            "spec is for run; fakequant and explain ask it where elements come from",
+            "spec is for run; fakequant and explain ask it where elements come from, trace what adders hold",
         ),
         (
             "importers/__init__",

@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels._jit import kernel
-from intsim.kernels.lanes import EXACT, FULL, SLACK, magnitude, saturating_lanes, saturating_rows, with_slack
-from intsim.kernels.layout import Array, contiguous, per_channel
-from intsim.kernels.mac import TILE, add_rows, centre, centred_dtype, extremes
-from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
-from intsim.kernels.walk import (
+from intsim.kernels.accumulate import (
     ACCUMULATOR,
     correction_bound,
     factor_offsets,
@@ -27,6 +22,11 @@ from intsim.kernels.walk import (
     require_sums_in_int64,
     walk_rows,
 )
+from intsim.kernels.lanes import EXACT, FULL, SLACK, magnitude, saturating_lanes, saturating_rows, with_slack
+from intsim.kernels.layout import Array, contiguous, per_channel
+from intsim.kernels.mac import TILE, add_rows, centre, centred_dtype, extremes
+from intsim.kernels.parallel import Sharing, run_all
+from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
 
 PASS_BYTES = 8 << 20
 """Padded input that is made at a time: many images go in passes, so that it stays in cache and memory stays small."""

@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels._jit import kernel
-from intsim.kernels.layout import Array, contiguous, per_channel
-from intsim.kernels.mac import TILE, add_rows, add_rows_saturating, centre, centred_dtype, extremes
-from intsim.kernels.parallel import Sharing, run_all
-from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
-from intsim.kernels.walk import (
+from intsim.kernels.accumulate import (
     ACCUMULATOR,
     correction_bound,
     factor_offsets,
@@ -25,6 +21,10 @@ from intsim.kernels.walk import (
     require_sums_in_int64,
     walk_rows,
 )
+from intsim.kernels.layout import Array, contiguous, per_channel
+from intsim.kernels.mac import TILE, add_rows, add_rows_saturating, centre, centred_dtype, extremes
+from intsim.kernels.parallel import Sharing, run_all
+from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
 
 
 def matmul(

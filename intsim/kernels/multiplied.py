@@ -36,6 +36,9 @@ def parameter(values: Any, low: int, high: int, name: str) -> Array:
     return within(per_channel(values), low, high, name)
 
 
+# Each requantizer repeats the loop over rows around its own arithmetic. One loop that took the arithmetic as an
+# argument, or closed over it, would be compiled anew in every process: Numba's cache has no hit for it in a second one
+# (measured with Numba 0.68). So `run` shares only what is around the loop.
 def run(
     loop: Callable[..., None],
     acc: Array,

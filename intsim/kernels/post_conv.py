@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from intsim.kernels._jit import kernel
+from intsim.kernels.accumulate import finish, hold, in_mac_order, is_ordered, make_walk, only_clamps, walk_rows
 from intsim.kernels.conv import _geometry, _with_rows
 from intsim.kernels.lanes import SLACK, add_rows_at_once, with_slack
 from intsim.kernels.layout import Array, contiguous, per_channel
 from intsim.kernels.parallel import Sharing, run_all
 from intsim.kernels.saturate import accumulator_dtype, clamp, limits, wrap
-from intsim.kernels.walk import finish, hold, in_mac_order, is_ordered, make_walk, only_clamps, walk_rows
 
 PASS_BYTES = 8 << 20
 """Planes of products that are made at a time: many images go in passes, so that memory stays small."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from intsim.formats import Format
+from intsim.formats import Format, round_quotient
 from intsim.graph import Graph, Node
 from intsim.ops import CLAMPS, MACS, REQUANTIZES
 
@@ -42,7 +42,7 @@ class Clamp:
         scale, zero = Fraction(format.scale[0]), format.zero_point[0]
 
         def code(bound: float) -> int:
-            return math.floor(Fraction(bound) / scale + Fraction(1, 2)) + zero
+            return round_quotient(*(Fraction(bound) / scale).as_integer_ratio(), "half_up") + zero
 
         low = format.low if math.isinf(self.low) else min(max(code(self.low), format.low), format.high)
         high = format.high if math.isinf(self.high) else min(max(code(self.high), format.low), format.high)

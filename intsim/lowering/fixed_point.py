@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from intsim.formats import round_quotient
+
 
 def scaled(x: int, multiplier: int, shift: int, *, single: bool) -> int:
     """x * multiplier * 2**(shift - 31), as TFLite rounds it; shift counts to the LEFT.
@@ -10,9 +12,7 @@ def scaled(x: int, multiplier: int, shift: int, *, single: bool) -> int:
     Source: tflite-micro, kernels/internal/common.cc, MultiplyByQuantizedMultiplier.
     """
     if single:
-        return (x * multiplier + (1 << (30 - shift))) >> (31 - shift)
+        return round_quotient(x * multiplier, 1 << (31 - shift), "half_up")
     left = ((x << max(shift, 0)) + 2**31) % 2**32 - 2**31
-    high = min((left * multiplier + 2**30) >> 31, 2**31 - 1)
-    right = max(-shift, 0)
-    magnitude = (abs(high) + (1 << right >> 1)) >> right
-    return magnitude if high >= 0 else -magnitude
+    high = min(round_quotient(left * multiplier, 2**31, "half_up"), 2**31 - 1)
+    return round_quotient(high, 1 << max(-shift, 0), "half_away")

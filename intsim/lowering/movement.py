@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from intsim.errors import UnsupportedOp
-from intsim.formats import Format
+from intsim.formats import Format, round_quotient
 from intsim.graph import Node
 from intsim.lowering.activation import emit_requantize_codes
 from intsim.lowering.builder import LayerBuilder
@@ -91,5 +91,6 @@ def code_of(value: float, format: Format) -> int:
     """The code of a constant fill value: half_up of the exact quotient, clipped."""
     if math.isinf(value):
         return format.low if value < 0 else format.high
-    code = math.floor(Fraction(value) / Fraction(format.scale[0]) + Fraction(1, 2)) + format.zero_point[0]
+    quotient = Fraction(value) / Fraction(format.scale[0])
+    code = round_quotient(*quotient.as_integer_ratio(), "half_up") + format.zero_point[0]
     return min(max(code, format.low), format.high)

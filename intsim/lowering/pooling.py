@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from intsim.errors import UnsupportedOp
-from intsim.formats import Format
+from intsim.formats import Format, round_quotient
 from intsim.graph import Node
 from intsim.lowering import exact, onnxruntime, shift, tflite, tosa, xnnpack
 from intsim.lowering.activation import emit_requantize_codes
@@ -130,7 +130,7 @@ def reciprocal(lengths: tuple[int, ...]) -> tuple[int, int]:
     best = (0, 0)
     error = Fraction(1)
     for k in range((128 * area - 1).bit_length()):
-        m = round(Fraction(2**k, area))
+        m = round_quotient(2**k, area, "half_even")
         off = abs(Fraction(m, 2**k) - Fraction(1, area))
         if off < error:
             best, error = (m, k), off

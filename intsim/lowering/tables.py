@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.formats import Format
+from intsim.formats import Format, round_quotient
 from intsim.islands import evaluate as islands
 
 Array = np.ndarray[Any, Any]
@@ -73,18 +73,6 @@ EXACT: Mapping[str, Function] = {
 
 FUNCTIONS = tuple(EXACT)
 
-_NEAREST: Mapping[str, Callable[[Fraction], int]] = {
-    "half_up": lambda v: math.floor(v + Fraction(1, 2)),
-    "half_down": lambda v: math.ceil(v - Fraction(1, 2)),
-    "half_even": round,
-    "half_away": lambda v: int(math.copysign(1, v)) * math.floor(abs(v) + Fraction(1, 2)),
-    "half_to_zero": lambda v: int(math.copysign(1, v)) * math.ceil(abs(v) - Fraction(1, 2)),
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "toward_zero": math.trunc,
-    "away_from_zero": lambda v: int(math.copysign(1, v)) * math.ceil(abs(v)),
-}
-
 
 def exact_table(
     function: str,
@@ -101,14 +89,13 @@ def exact_table(
     step, unit = Fraction(x.scale[0]), Fraction(y.scale[0])
     reals = [step * (q - x.zero_point[0]) for q in range(x.low, x.high + 1)]
     channels = list(zip(*(_exact(c) for c in constants), strict=True)) or [()]
-    nearest, f = _NEAREST[rounding], EXACT[function]
-    rows = [
-        [
-            min(max(nearest(f(r, {**attributes, "channel": channel}) / unit) + y.zero_point[0], y.low), y.high)
-            for r in reals
-        ]
-        for channel in channels
-    ]
+    f = EXACT[function]
+
+    def code(real: Fraction) -> int:
+        nearest = round_quotient(*(real / unit).as_integer_ratio(), rounding)
+        return min(max(nearest + y.zero_point[0], y.low), y.high)
+
+    rows = [[code(f(r, {**attributes, "channel": channel})) for r in reals] for channel in channels]
     table = np.array(rows, np.int64)
     return table[0] if len(rows) == 1 else table
 

@@ -23,6 +23,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from intsim.errors import MalformedGraph
+from intsim.formats import round_quotient
 from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.ops import CLAMPS
 from intsim.quantization.bias import METADATA, Bias
@@ -202,5 +203,5 @@ def _code(bound: float, exponent: int) -> Array:
     """The int8 code of a bound: clip(half_up(bound / 2**exponent)); an infinite one is the end of the range."""
     if math.isinf(bound):
         return np.array(127 if bound > 0 else -128, np.int8)
-    code = math.floor(Fraction(bound) / Fraction(2) ** exponent + Fraction(1, 2))
+    code = round_quotient(*(Fraction(bound) / Fraction(2) ** exponent).as_integer_ratio(), "half_up")
     return np.array(min(max(code, -128), 127), np.int8)

@@ -6,11 +6,11 @@ delta_(n-1) in the place of EMA_(n-1), which would forget all but the last two b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 
 from intsim.errors import UnusableInput
+from intsim.formats import round_quotient
 
 
 def moving_average(deltas: Sequence[int], momentum: Fraction) -> Fraction:
@@ -29,7 +29,7 @@ def moving_average(deltas: Sequence[int], momentum: Fraction) -> Fraction:
 
 def nearest(average: Fraction) -> int:
     """The nearest integer, ties toward +inf: floor(average + 1/2)."""
-    return math.floor(average + Fraction(1, 2))
+    return round_quotient(*average.as_integer_ratio(), "half_up")
 
 
 def exact_momentum(momentum: float) -> Fraction:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from intsim.formats import round_quotient
 from intsim.lowering.lowered import Layer
 from intsim.ranges.bounds import signed_bits
 from intsim.ranges.terms import Terms, integers
@@ -40,7 +41,7 @@ class Reach:
         for number, (start, stop) in enumerate(blocks):
             if number:
                 self.look(self.accumulator, terms, acc)
-                acc = [integers(np.array([s.rounded(v) for v in end], object)) for end in acc]
+                acc = [integers(round_quotient(end, 1 << s.spill_shift, s.spill_rounding)) for end in acc]
                 self.look(self.spilled, terms, acc)
                 acc = [end << s.spill_shift for end in acc]
                 error += (1 << s.spill_shift) - 1

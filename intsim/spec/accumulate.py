@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,6 @@ class Terms:
     """The terms of sums of one shape, each an array of that shape or one that broadcasts to it.
 
     passes: per pass the products in MAC order. correction: what the products' offsets leave to be added; None: nothing.
-    total: the exact sum of it all. largest: a bound of the sum of all terms' magnitudes.
     """
 
     shape: tuple[int, ...]
@@ -34,11 +33,35 @@ class Terms:
     correction: Integers | None
     bias: Integers
     constant: Integers
+
+
+@dataclass(frozen=True)
+class Sums(Terms):
+    """Terms, and what is known of their sums.
+
+    total: the exact sum of it all. largest: a bound of the sum of all terms' magnitudes.
+    """
+
     total: Callable[[], Integers]
     largest: int
 
 
-def accumulate(terms: Terms, bits: int, overflow: str, summation: Summation | None) -> tuple[Integers, Events]:
+@dataclass(frozen=True)
+class Stop:
+    """Values that an adder had to hold, and what it held of them.
+
+    what: the adder, a key of intsim.summation.EVENTS. why: what was added, in words. bits, overflow: the adder's.
+    """
+
+    what: str
+    why: str
+    exact: Integers
+    held: Integers
+    bits: int
+    overflow: str
+
+
+def accumulate(sums: Sums, bits: int, overflow: str, summation: Summation | None) -> tuple[Integers, Events]:
     """The accumulator after all additions, and what could not hold a value on the way.
 
     acc = 0                                         or hold(bias), where it is preloaded
@@ -55,80 +78,83 @@ def accumulate(terms: Terms, bits: int, overflow: str, summation: Summation | No
     s = _checked(summation)
     low, high = checks.code_range(bits, True)
     checks.one_of(overflow, OVERFLOWS, "overflow")
-    in_order = overflow == "saturate" and s.clamp == "product" and not low <= -terms.largest <= terms.largest <= high
-    if in_order or s.tree_bits is not None or s.channels_per_pass is not None or terms.correction is not None:
-        return _Walk(terms.shape, bits, overflow, s).run(terms)
-    walk = _Walk(terms.shape, bits, overflow, s)  # one look, at the exact sum: the order of its terms is nothing
-    return walk.hold(terms.total(), bits, overflow, "accumulator"), walk.events
+    in_order = overflow == "saturate" and s.clamp == "product" and not low <= -sums.largest <= sums.largest <= high
+    if in_order or s.tree_bits is not None or s.channels_per_pass is not None or sums.correction is not None:
+        stops = walk(sums, bits, overflow, s)
+    else:  # one look, at the exact sum: the order of its terms is nothing
+        stops = _hold("accumulator", "total", sums.total(), bits, overflow)
+    events = np.zeros(sums.shape, np.uint8)
+    for stop in stops:
+        misfit = np.broadcast_to(np.asarray(stop.exact != stop.held, np.bool_), sums.shape)
+        if misfit.any():
+            if stop.overflow == "trap":
+                raise _trapped(stop, misfit)
+            events |= np.where(misfit, EVENTS[stop.what], 0).astype(np.uint8)
+    return stop.held, events
 
 
-class _Walk:
-    """The accumulators of one shape, and the events so far."""
+def walk(terms: Terms, bits: int, overflow: str, s: Summation) -> Generator[Stop, None, Integers]:
+    """Each value that an adder has to hold, in order: the walk that `accumulate` defines; the last is the accumulator.
 
-    def __init__(self, shape: tuple[int, ...], bits: int, overflow: str, summation: Summation) -> None:
-        self.acc = np.zeros(shape, np.int64)
-        self.events = np.zeros(shape, np.uint8)
-        self.bits, self.overflow, self.summation = bits, overflow, summation
-        self.clamps_each = overflow == "saturate" and summation.clamp == "product"
+    A rule `trap` holds as `wrap` does here: whoever looks at the stops raises.
+    """
 
-    def run(self, terms: Terms) -> tuple[Integers, Events]:
-        s = self.summation
-        if s.bias_first:
-            self.plus(terms.bias)
-        for number, products in enumerate(terms.passes):
-            if number:
-                self.spill()
-            remaining = iter(products())
-            while lanes := list(itertools.islice(remaining, s.lanes)):
-                self.plus(self.tree(lanes))
-        if terms.correction is not None:
-            self.hold_acc()
-            self.plus(terms.correction)
-        if not s.bias_first:
-            self.plus(terms.bias)
-        self.plus(terms.constant)
-        self.hold_acc()
-        return self.acc, self.events
+    def hold(why: str, total: Integers) -> Generator[Stop, None, Integers]:
+        return _hold("accumulator", why, total, bits, overflow)
 
-    def plus(self, addend: Integers) -> None:
-        self.acc = add(self.acc, addend)
-        if self.clamps_each:
-            self.hold_acc()
+    def added(why: str, total: Integers) -> Generator[Stop, None, Integers]:
+        """The accumulator after an addition, which only some accumulators hold at once."""
+        return (yield from hold(why, total)) if each else total
 
-    def tree(self, nodes: list[Integers]) -> Integers:
-        s = self.summation
-        width = 1 << (s.lanes - 1).bit_length()
-        nodes = nodes + [result(0)] * (width - len(nodes))
-        while len(nodes) > 1:
-            nodes = [add(a, b) for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
-            if s.tree_bits is not None:
-                nodes = [self.hold(node, s.tree_bits, s.tree_overflow, "tree") for node in nodes]
-        return nodes[0]
+    each = overflow == "saturate" and s.clamp == "product"
+    acc: Integers = np.zeros(terms.shape, np.int64)
+    if s.bias_first:
+        acc = yield from added("preloaded bias", add(acc, terms.bias))
+    for number, products in enumerate(terms.passes):
+        if number:
+            acc = yield from hold("end of a pass", acc)
+            rounded = shift_right(acc, s.spill_shift, s.spill_rounding)
+            spilled = yield from _hold("spill", "spilled", rounded, s.spill_bits or bits, s.spill_overflow)
+            acc = yield from added("restored", shift_left(spilled, result(s.spill_shift)))
+        remaining = iter(products())
+        while lanes := list(itertools.islice(remaining, s.lanes)):
+            root = yield from _tree(lanes, s)
+            acc = yield from added("product", add(acc, root))
+    if terms.correction is not None:
+        acc = yield from hold("sum of raw products", acc)
+        acc = yield from added("correction of the zero points", add(acc, terms.correction))
+    if not s.bias_first:
+        acc = yield from added("bias", add(acc, terms.bias))
+    return (yield from hold("total", add(acc, terms.constant)))
 
-    def spill(self) -> None:
-        s = self.summation
-        self.hold_acc()
-        rounded = shift_right(self.acc, s.spill_shift, s.spill_rounding)
-        spilled = self.hold(rounded, s.spill_bits or self.bits, s.spill_overflow, "spill")
-        self.acc = np.zeros_like(self.acc)
-        self.plus(shift_left(spilled, result(s.spill_shift)))
 
-    def hold_acc(self) -> None:
-        self.acc = self.hold(self.acc, self.bits, self.overflow, "accumulator")
+def _tree(nodes: list[Integers], s: Summation) -> Generator[Stop, None, Integers]:
+    """The root: neighbours are added in pairs, level by level."""
+    width = 1 << (s.lanes - 1).bit_length()
+    nodes = nodes + [result(0)] * (width - len(nodes))
+    while len(nodes) > 1:
+        nodes = [add(a, b) for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
+        if s.tree_bits is not None:
+            for i, node in enumerate(nodes):
+                nodes[i] = yield from _hold("tree", "sum of neighbours", node, s.tree_bits, s.tree_overflow)
+    return nodes[0]
 
-    def hold(self, values: Integers, bits: int, overflow: str, what: str) -> Integers:
-        """What so many bits hold of the values; the event is noted where that is not all of them."""
-        low, high = checks.code_range(bits, True)
-        misfit = np.broadcast_to(np.asarray((values < low) | (values > high), np.bool_), self.events.shape)
-        if overflow == "trap" and misfit.any():
-            at = tuple(int(i) for i in np.argwhere(misfit)[0])
-            value = int(np.broadcast_to(values, misfit.shape)[at])
-            raise AccumulatorOverflow(
-                f"{what} must be within {low} to {high} ({bits} bits), not {value} at {at}; "
-                "give it more bits or another overflow rule"
-            )
-        self.events |= np.where(misfit, EVENTS[what], 0).astype(np.uint8)
-        return saturate(values, bits, True) if overflow == "saturate" else wrap(values, bits, True)
+
+def _hold(what: str, why: str, exact: Integers, bits: int, overflow: str) -> Generator[Stop, None, Integers]:
+    """The values as an adder of that many bits holds them."""
+    held = saturate(exact, bits, True) if overflow == "saturate" else wrap(exact, bits, True)
+    yield Stop(what, why, exact, held, bits, overflow)
+    return held
+
+
+def _trapped(stop: Stop, misfit: npt.NDArray[np.bool_]) -> AccumulatorOverflow:
+    low, high = checks.code_range(stop.bits, True)
+    at = tuple(int(i) for i in np.argwhere(misfit)[0])
+    value = int(np.broadcast_to(stop.exact, misfit.shape)[at])
+    return AccumulatorOverflow(
+        f"{stop.what} must be within {low} to {high} ({stop.bits} bits), not {value} at {at}; "
+        "give it more bits or another overflow rule"
+    )
 
 
 def _checked(summation: Summation | None) -> Summation:

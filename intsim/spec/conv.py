@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
 from intsim.spec import checks
-from intsim.spec.accumulate import Events, Terms, accumulate, carrier, largest_sum, magnitude
+from intsim.spec.accumulate import Events, Sums, accumulate, carrier, largest_sum, magnitude
 from intsim.spec.integers import INT64, Integers, along, as_integers, multiply, result, subtract
 from intsim.spec.windows import LONGEST, Windows, windows
 from intsim.summation import PLAIN, Summation
@@ -83,7 +83,7 @@ def conv(
     correction = None
     if s.offsets is not None:
         correction = subtract(exact(), _sum(padded, factors, layout, groups, carrier(largest)))
-    terms = Terms(
+    sums = Sums(
         (len(x), w.shape[0], *layout.output),
         [functools.partial(_products, padded, factors, layout, groups, order, block) for block in s.blocks(w.shape[1])],
         correction,
@@ -92,7 +92,7 @@ def conv(
         lambda: result(exact() + offset + last),
         largest,
     )
-    return accumulate(terms, accumulator_bits, overflow, summation)
+    return accumulate(sums, accumulator_bits, overflow, summation)
 
 
 def _sum(x: Integers, w: Integers, layout: Windows, groups: int, dtype: np.dtype[Any]) -> Integers:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
 from intsim.spec import checks
-from intsim.spec.accumulate import Events, Terms, accumulate, carrier, largest_sum, magnitude
+from intsim.spec.accumulate import Events, Sums, accumulate, carrier, largest_sum, magnitude
 from intsim.spec.integers import INT64, Integers, along, as_integers, multiply, result, subtract
 from intsim.summation import PLAIN, Summation
 
@@ -66,7 +66,7 @@ def matmul(
         acc = p.astype(dtype) @ q.astype(dtype)
         return acc.astype(np.int64) if dtype == np.float64 else acc
 
-    terms = Terms(
+    sums = Sums(
         shape,
         [functools.partial(_products, factors[0], factors[1], block) for block in s.blocks(left.shape[-1])],
         None if s.offsets is None else subtract(exact(*centred), exact(*factors)),
@@ -75,7 +75,7 @@ def matmul(
         lambda: result(exact(*centred) + offset + last),
         largest,
     )
-    acc, events = accumulate(terms, accumulator_bits, overflow, summation)
+    acc, events = accumulate(sums, accumulator_bits, overflow, summation)
     return acc.squeeze(extra), events.squeeze(extra)
 
 

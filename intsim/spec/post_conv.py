@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
 from intsim.spec import checks
-from intsim.spec.accumulate import Events, Terms, accumulate, magnitude
+from intsim.spec.accumulate import Events, Sums, accumulate, magnitude
 from intsim.spec.conv import conv
 from intsim.spec.integers import INT64, Integers, along, as_integers, result, subtract
 from intsim.spec.post_table import checked, look_up, products, signs
@@ -63,7 +63,7 @@ def post_conv(
     last = along(as_integers(constant, "constant"), 1, outputs, "constant")
     padded = layout.padded(centred, 0)
     in_order = functools.partial(_products, padded, w, rows, low, layout, groups, order)
-    terms = Terms(
+    sums = Sums(
         exact.shape,
         [functools.partial(in_order, block) for block in s.blocks(w.shape[1])],
         None,
@@ -72,7 +72,7 @@ def post_conv(
         lambda: result(exact + offset + last),
         magnitude(rows) * w[:1].size + magnitude(offset) + magnitude(last),
     )
-    return accumulate(terms, accumulator_bits, overflow, summation)
+    return accumulate(sums, accumulator_bits, overflow, summation)
 
 
 def _by_levels(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from intsim.errors import OutOfDomain
 from intsim.spec import checks
-from intsim.spec.accumulate import Events, Terms, accumulate, magnitude
+from intsim.spec.accumulate import Events, Sums, accumulate, magnitude
 from intsim.spec.integers import INT64, Integers, along, as_integers, result, subtract
 from intsim.spec.matmul import matmul
 from intsim.spec.post_table import checked, look_up, products, signs
@@ -53,7 +53,7 @@ def post_matmul(
     shape = (*a.shape[:-1], b.shape[1])
     offset = along(as_integers(0 if bias is None else bias, "bias"), -1, shape, "bias")
     last = along(as_integers(constant, "constant"), -1, shape, "constant")
-    terms = Terms(
+    sums = Sums(
         shape,
         [functools.partial(_products, centred, b, rows, low, block) for block in s.blocks(len(b))],
         None,
@@ -62,7 +62,7 @@ def post_matmul(
         lambda: result(exact + offset + last),
         magnitude(rows) * len(b) + magnitude(offset) + magnitude(last),
     )
-    return accumulate(terms, accumulator_bits, overflow, summation)
+    return accumulate(sums, accumulator_bits, overflow, summation)
 
 
 def _products(a: Integers, b: Integers, table: Integers, low: int, block: tuple[int, int]) -> Iterator[Integers]:

@@ -1,28 +1,20 @@
-"""Sums: the products of one accumulator element and its whole walk, on Python's integers."""
+"""Trace: the products of one accumulator element, and the spec's walk over them."""
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from intsim.lowering.lowered import CONVS, Layer
+from intsim.spec.accumulate import Stop, Terms, walk
+from intsim.spec.integers import result
 from intsim.summation import ALL_EVENTS, EVENTS, PLAIN, Summation
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Stop:
-    """One value that an adder had to hold: what (a key of intsim.summation.EVENTS), why, the value, what it held."""
-
-    what: str
-    why: str
-    exact: int
-    held: int
 
 
 def addends(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[int]:
@@ -35,41 +27,23 @@ def addends(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[i
         yield _added(layer, "bias", at)
 
 
-def walk(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[Stop]:
-    """What the adders of a conv or matmul layer hold on the way to the element `at`: the walk of spec/accumulate.py."""
+def stops(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[Stop]:
+    """What the adders of a conv or matmul layer hold on the way to the element `at`: the spec's stops, arrays 0-D."""
     p = layer.parameters
     s: Summation = p.get("summation") or PLAIN
-    bits, overflow = int(p["accumulator_bits"]), p["overflow"]
-    bias, constant = _added(layer, "bias", at), _added(layer, "constant", at)
-    each = overflow == "saturate" and s.clamp == "product"
-    acc, passes = 0, _products(layer, x, w, at, s)
-    if s.bias_first:
-        acc = bias
-        if each:
-            acc = yield from _hold("accumulator", "preloaded bias", acc, bits, overflow)
-    for number, products in enumerate(passes):
-        if number:
-            acc = yield from _hold("accumulator", "end of a pass", acc, bits, overflow)
-            rounded = s.rounded(acc)
-            spilled = yield from _hold("spill", "spilled", rounded, s.spill_bits or bits, s.spill_overflow)
-            acc = spilled << s.spill_shift
-            if each:
-                acc = yield from _hold("accumulator", "restored", acc, bits, overflow)
-        for first in range(0, len(products), s.lanes):
-            acc += yield from _tree(products[first : first + s.lanes], s)
-            if each:
-                acc = yield from _hold("accumulator", "product", acc, bits, overflow)
+    passes = _products(layer, x, w, at, s)
+    correction = None
     if s.offsets is not None:
-        acc = yield from _hold("accumulator", "sum of raw products", acc, bits, overflow)
         exact = sum(itertools.chain(*_products(layer, x, w, at, None)))
-        acc += exact - sum(itertools.chain(*passes))
-        if each:
-            acc = yield from _hold("accumulator", "correction of the zero points", acc, bits, overflow)
-    if not s.bias_first:
-        acc += bias
-        if each:
-            acc = yield from _hold("accumulator", "bias", acc, bits, overflow)
-    yield from _hold("accumulator", "total", acc + constant, bits, overflow)
+        correction = result(exact - sum(itertools.chain(*passes)))
+    terms = Terms(
+        (),
+        [functools.partial(map, result, products) for products in passes],
+        correction,
+        result(_added(layer, "bias", at)),
+        result(_added(layer, "constant", at)),
+    )
+    return walk(terms, int(p["accumulator_bits"]), p["overflow"], s)
 
 
 def first_misfit(layer: Layer, x: Array, w: Array, at: tuple[int, ...], events: int = ALL_EVENTS) -> tuple[str, int]:
@@ -77,30 +51,10 @@ def first_misfit(layer: Layer, x: Array, w: Array, at: tuple[int, ...], events: 
 
     events: the bits of those adders that are looked at. The accumulator's total where everything fits.
     """
-    stops = list(walk(layer, x, w, at))
-    stop = next((s for s in stops if s.exact != s.held and EVENTS[s.what] & events), stops[-1])
-    return stop.what, stop.exact
-
-
-def _hold(what: str, why: str, value: int, bits: int, overflow: str) -> Generator[Stop, None, int]:
-    """Yields the Stop; what is held comes back."""
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    held = min(max(value, low), high) if overflow == "saturate" else (value - low) % (1 << bits) + low
-    yield Stop(what, why, value, held)
-    return held
-
-
-def _tree(products: list[int], s: Summation) -> Generator[Stop, None, int]:
-    """Yields a Stop for each node; the root comes back."""
-    nodes = products + [0] * ((1 << (s.lanes - 1).bit_length()) - len(products))
-    while len(nodes) > 1:
-        nodes = [a + b for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
-        if s.tree_bits is not None:
-            held = []
-            for node in nodes:
-                held.append((yield from _hold("tree", "sum of neighbours", node, s.tree_bits, s.tree_overflow)))
-            nodes = held
-    return nodes[0]
+    for stop in stops(layer, x, w, at):
+        if stop.exact != stop.held and EVENTS[stop.what] & events:
+            break
+    return stop.what, int(stop.exact)
 
 
 def _products(layer: Layer, x: Array, w: Array, at: tuple[int, ...], summation: Summation | None) -> list[list[int]]:

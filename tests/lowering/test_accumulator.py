@@ -14,7 +14,7 @@ from intsim.lowering import lower
 from intsim.lowering.accumulator import bias_cost, quantized_bias, summation_of
 from intsim.model import Model
 from intsim.summation import Summation
-from intsim.taps.trace import walk
+from intsim.taps.trace import stops
 from intsim.target import TARGETS, Target, find_target
 from tests.networks import random_codes, residual_graph
 
@@ -172,7 +172,7 @@ MACHINES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("facts", MACHINES)
-def test_kernels_spec_and_scalar_walk_agree(facts: dict[str, Any]) -> None:
+def test_kernels_spec_and_trace_agree(facts: dict[str, Any]) -> None:
     model = Model(residual_graph(), replace(DIFFQUANT, **facts))
     x = random_codes(1, (3, 3, 8, 8))
     taps = ["codes", "accumulator", "overflow"]
@@ -192,7 +192,7 @@ def test_kernels_spec_and_scalar_walk_agree(facts: dict[str, Any]) -> None:
         assert codes is not None
         at = (1, 2, 1, 1)[: expected.accumulator.ndim]
         weights = layer.parameters["w" if layer.op == "conv" else "b"]
-        assert list(walk(layer, codes, weights, at))[-1].held == expected.accumulator[at]
+        assert list(stops(layer, codes, weights, at))[-1].held == expected.accumulator[at]
 
 
 @pytest.mark.parametrize("rounding", ["half_up", "half_down", "ceil", "floor"])

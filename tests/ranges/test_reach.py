@@ -18,7 +18,7 @@ from intsim.plan.choose import choose
 from intsim.ranges.bounds import Bounds, signed_bits
 from intsim.ranges.prove import bounds_of
 from intsim.summation import CLAMPS, EVENTS, Summation
-from intsim.taps.trace import first_misfit, walk
+from intsim.taps.trace import first_misfit, stops
 from tests.networks import conv_parameters, random_codes, single_mac
 
 Array = np.ndarray[Any, Any]
@@ -187,7 +187,7 @@ def test_a_matrix_product_of_two_computed_operands() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(summations, st.sampled_from(["wrap", "saturate"]), st.sampled_from([9, 14, 20]), st.integers(0, 10**6))
-def test_the_scalar_walk_ends_where_the_spec_does(s: Summation, overflow: str, bits: int, seed: int) -> None:
+def test_the_trace_of_an_element_ends_where_its_array_does(s: Summation, overflow: str, bits: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     s = replace(s, tree_bits=None if s.tree_bits is None else 12, spill_bits=None if s.spill_bits is None else 7)
     w, x = random_codes(seed, SHAPE), rng.integers(-128, 128, (2, 2, 3, 3))
@@ -196,9 +196,9 @@ def test_the_scalar_walk_ends_where_the_spec_does(s: Summation, overflow: str, b
     layer = replace(layer, parameters={**layer.parameters, "pads": (1, 0, 0, 1)})
     acc, events = spec.conv(x, **layer.parameters)
     for at in np.ndindex(*acc.shape):
-        stops = list(walk(layer, x, w, at))
-        assert stops[-1].held == acc[at]
-        assert sum({EVENTS[stop.what] for stop in stops if stop.held != stop.exact}) == events[at]
+        walked = list(stops(layer, x, w, at))
+        assert walked[-1].held == acc[at]
+        assert sum({EVENTS[stop.what] for stop in walked if stop.held != stop.exact}) == events[at]
         what, value = first_misfit(layer, x, w, at)
         if events[at]:
             assert events[at] & EVENTS[what]

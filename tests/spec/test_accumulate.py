@@ -25,7 +25,7 @@ def held(value: int, bits: int, rule: str) -> int:
     return clipped(value, bits, True) if rule == "saturate" else wrapped(value, bits)
 
 
-def node(leaves: list[int], s: Summation, seen: set[str]) -> int:
+def node(leaves: list[int], s: Summation, seen: list[tuple[str, int]]) -> int:
     """The root of a tree over a power of two of leaves, from the top down."""
     if len(leaves) == 1:
         return leaves[0]
@@ -34,15 +34,18 @@ def node(leaves: list[int], s: Summation, seen: set[str]) -> int:
     if s.tree_bits is None:
         return total
     if held(total, s.tree_bits, s.tree_overflow) != total:
-        seen.add("tree")
+        seen.append(("tree", total))
     return held(total, s.tree_bits, s.tree_overflow)
 
 
 def scalar_walk(
     products: Array, exact: int, bias: int, constant: int, bits: int, overflow: str, s: Summation
-) -> tuple[int, set[str]]:
-    """The accumulator of one element, and what overflowed. products: int[channels, *spatial]; exact: the true sum."""
-    seen: set[str] = set()
+) -> tuple[int, list[tuple[str, int]]]:
+    """The accumulator of one element, and each adder and value that did not fit; of a tree from the top down.
+
+    products: int[channels, *spatial]; exact: the true sum.
+    """
+    seen: list[tuple[str, int]] = []
     each = overflow == "saturate" and s.clamp == "product"
     order = s.order or tuple(range(products.ndim))
     per_pass = s.channels_per_pass or len(products)
@@ -51,7 +54,7 @@ def scalar_walk(
 
     def hold(value: int) -> int:
         if held(value, bits, overflow) != value:
-            seen.add("accumulator")
+            seen.append(("accumulator", value))
         return held(value, bits, overflow)
 
     def plus(acc: int, addend: int) -> int:
@@ -64,7 +67,7 @@ def scalar_walk(
             width = s.spill_bits or bits
             spilled = held(rounded, width, s.spill_overflow)
             if spilled != rounded:
-                seen.add("spill")
+                seen.append(("spill", rounded))
             acc = plus(0, spilled * 2**s.spill_shift)
         line = [int(v) for v in np.transpose(chunk, order).ravel()]
         for k in range(0, len(line), s.lanes):
@@ -94,7 +97,7 @@ def same(x: Array, w: Array, *, x_zero: int = 0, w_zero: int = 0, pad: int = 0, 
         bias = int(np.atleast_1d(parameters.get("bias", 0))[0])
         expected, seen = scalar_walk(products, exact, bias, parameters.get("constant", 0), bits, overflow, s)
         assert int(acc[n, m, i, j]) == expected
-        assert int(events[n, m, i, j]) == sum(MARKS[what] for what in seen)
+        assert int(events[n, m, i, j]) == sum(MARKS[what] for what in {what for what, _ in seen})
 
 
 summations = st.builds(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intsim.comparison.explain.elements import Elements, parameter
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
-from intsim.comparison.explain.quotient import round_quotient
+from intsim.formats import round_quotient
 from intsim.lowering.lowered import Layer
 
 

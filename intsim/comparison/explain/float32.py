@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from intsim.comparison.explain.explanation import Line
-from intsim.comparison.explain.quotient import clipped, code_range, describe_real, round_quotient
-from intsim.formats import ROUNDINGS
+from intsim.comparison.explain.quotient import clipped, code_range, describe_real
+from intsim.formats import ROUNDINGS, round_quotient
 from intsim.lowering.lowered import Layer
 
 SIGNIFICAND = 24
@@ -27,7 +27,7 @@ def to_float32(value: Fraction) -> np.float32:
         return np.float32(0)
     exponent = _floor_log2(abs(value)) - (SIGNIFICAND - 1)
     exponent = max(exponent, LOWEST_EXPONENT)
-    units = round(value / Fraction(2) ** exponent)
+    units = round_quotient(*(value / Fraction(2) ** exponent).as_integer_ratio(), "half_even")
     with np.errstate(over="ignore"):
         return np.float32(math.ldexp(units, exponent))
 
@@ -56,8 +56,7 @@ def round_saturate(value: np.float32, layer: Layer) -> tuple[list[Line], dict[st
 
 
 def _round(value: np.float32, rule: str) -> int:
-    exact = _exact(value)
-    return round_quotient(exact.numerator, exact.denominator, rule)
+    return round_quotient(*_exact(value).as_integer_ratio(), rule)
 
 
 def _exact(value: np.float32) -> Fraction:

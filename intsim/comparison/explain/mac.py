@@ -11,7 +11,7 @@ import numpy as np
 from intsim.comparison.explain.elements import Array, Elements, broadcast_at
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
 from intsim.lowering.lowered import CONVS, Layer
-from intsim.taps.trace import walk
+from intsim.taps import trace
 
 PADDING = "padding"
 """What stands for the coordinate of an input element that lies in the padding."""
@@ -133,13 +133,13 @@ def _walked(elements: Elements, layer: Layer, at: Coordinate, products: Iterator
         if layer.parameters.get(key) is not None:
             channel = at[1] if layer.op in CONVS else (at[-1] if w.ndim > 1 else 0)
             lines.append(Line(key, _channel(layer.parameters[key], channel), "in units of the accumulator"))
-    stops = list(walk(layer, elements.array(layer.inputs[0]), w, at))
-    for stop in stops:
-        if stop.exact != stop.held:
-            lines.append(Line(stop.what, stop.held, f"{stop.why}: {stop.exact} does not fit"))
+    value, place = 0, elements.place(layer.outputs[0], at)
+    for stop in trace.stops(layer, elements.array(layer.inputs[0]), w, at):
+        value, exact = int(stop.held), int(stop.exact)
+        if exact != value:
+            lines.append(Line(stop.what, value, f"{stop.why}: {exact} does not fit"))
         elif stop.why not in ("product", "sum of neighbours"):
-            lines.append(Line(stop.what, stop.held, stop.why))
-    value, place = stops[-1].held, elements.place(layer.outputs[0], at)
+            lines.append(Line(stop.what, value, stop.why))
     return Step(layer.outputs[0], layer.op, place, value, (), tuple(terms), tuple(lines))
 
 

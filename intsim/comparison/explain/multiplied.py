@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 
 import numpy as np
 
 from intsim.comparison.explain.elements import Elements, parameter
 from intsim.comparison.explain.explanation import Coordinate, Line, Step
-from intsim.comparison.explain.quotient import clipped, code_range, describe, requantized, round_quotient
+from intsim.comparison.explain.quotient import clipped, code_range, describe, requantized
+from intsim.formats import round_quotient
 from intsim.lowering.lowered import Layer
 
 
@@ -82,8 +82,7 @@ def _int64(acc: int, layer: Layer, at: Coordinate) -> list[Line]:
 def _float64(acc: int, layer: Layer, at: Coordinate) -> list[Line]:
     factor = float(parameter(layer, "multiplier", at))
     product = float(acc) * factor
-    exact = Fraction(product)
-    rounded = round_quotient(exact.numerator, exact.denominator, "half_away")
+    rounded = round_quotient(*product.as_integer_ratio(), "half_away")
     lines = [Line("multiplier", factor, "float64"), Line("product", product, "rounded to float64")]
     return [*lines, Line("rounded", rounded, "half_away")]
 
@@ -108,8 +107,7 @@ def _rndnu(acc: int, layer: Layer, at: Coordinate) -> list[Line]:
 def _float32(acc: int, layer: Layer, at: Coordinate) -> list[Line]:
     factor = np.float32(parameter(layer, "multiplier", at))
     product = np.float32(acc) * factor
-    exact = Fraction(float(product))
-    rounded = round_quotient(exact.numerator, exact.denominator, "half_even")
+    rounded = round_quotient(*float(product).as_integer_ratio(), "half_even")
     lines = [
         Line("float32(acc)", float(np.float32(acc))),
         Line("multiplier", float(factor), "float32"),
@@ -122,11 +120,11 @@ def _onnx_reference(acc: int, layer: Layer, at: Coordinate) -> list[Line]:
     factor, zero = float(parameter(layer, "multiplier", at)), parameter(layer, "zero_point", at)
     low, high = code_range(layer)
     moved = float(acc) * factor + zero
-    exact = Fraction(min(max(moved, low), high))
+    clamped = float(min(max(moved, low), high))
     return [
         Line("product", float(acc) * factor, f"times {factor!r}, in float64"),
         Line("with zero point", moved, f"{zero:+d}, before the rounding"),
-        Line("rounded", round_quotient(exact.numerator, exact.denominator, "half_even"), "half_even"),
+        Line("rounded", round_quotient(*clamped.as_integer_ratio(), "half_even"), "half_even"),
     ]
 
 

@@ -5,28 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from intsim.comparison.explain.explanation import Line
-from intsim.formats import ROUNDINGS
+from intsim.formats import ROUNDINGS, round_quotient
 from intsim.lowering.lowered import Layer
-
-
-def round_quotient(n: int, d: int, rounding: str) -> int:
-    """n / d, d > 0, rounded to an integer by the named rule."""
-    floor, rest = divmod(n, d)
-    if rest == 0:
-        return floor
-    above, tie, negative = 2 * rest > d, 2 * rest == d, n < 0
-    up = {
-        "half_up": above or tie,
-        "half_down": above,
-        "half_even": above or (tie and floor % 2 == 1),
-        "half_away": above or (tie and not negative),
-        "half_to_zero": above or (tie and negative),
-        "floor": False,
-        "ceil": True,
-        "toward_zero": negative,
-        "away_from_zero": not negative,
-    }[rounding]
-    return floor + int(up)
 
 
 def requantized(n: int, d: int, rounding: str, zero_point: int, layer: Layer) -> tuple[list[Line], dict[str, int]]:

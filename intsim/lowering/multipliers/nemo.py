@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 from intsim.errors import OutOfDomain
+from intsim.formats import round_quotient
 
 
 def multiplier_and_shift(x_scale: float, y_scale: float, factor: int = 32, longest: int = 31) -> tuple[int, int]:
@@ -24,7 +25,7 @@ def multiplier_and_shift(x_scale: float, y_scale: float, factor: int = 32, longe
     shift = min(ceil_log2(factor / ratio), longest)
     if shift < 0:
         raise OutOfDomain(f"the ratio of scales must be below {2 * factor}, not {float(ratio)!r}")
-    return round(ratio * 2**shift), shift
+    return round_quotient(*(ratio * (1 << shift)).as_integer_ratio(), "half_even"), shift
 
 
 def ceil_log2(value: Fraction) -> int:

@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 from intsim.errors import OutOfDomain
+from intsim.formats import round_quotient
 
 
 def normalized(scale: float, bits: int) -> tuple[int, int]:
@@ -17,5 +18,5 @@ def normalized(scale: float, bits: int) -> tuple[int, int]:
     if not (math.isfinite(scale) and scale > 0):
         raise OutOfDomain(f"a scale must be positive and finite, not {scale!r}")
     fraction, exponent = math.frexp(scale)
-    m = math.floor(Fraction(fraction) * 2**bits + Fraction(1, 2))
+    m = round_quotient(*(Fraction(fraction) * (1 << bits)).as_integer_ratio(), "half_away")
     return (m // 2, exponent + 1) if m == 2**bits else (m, exponent)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -12,12 +11,11 @@ import pytest
 import intsim
 from intsim.comparison.explain import Explanation, explain
 from intsim.comparison.explain.float32 import fma, to_float32
-from intsim.comparison.explain.quotient import describe, round_quotient
+from intsim.comparison.explain.quotient import describe
 from intsim.errors import UnsupportedOp, UnusableInput
 from intsim.formats import ROUNDINGS
 from intsim.model import Model
 from intsim.quantization import quantize_model
-from intsim.spec.rounding import divide
 from intsim.target import Target
 from tests.cli.small_model import small_images, small_model, small_reals
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
@@ -207,13 +205,6 @@ def test_what_cannot_be_asked_for(tensor: str, at: tuple[int, ...], message: str
 def test_float_arithmetic_is_refused() -> None:
     with pytest.raises(UnsupportedOp, match=r"node 'node_conv1_relu': the target computes it in float32"):
         explain(hand_made("onnxruntime", 0.03), small_reals(1), "conv1_q", (0, 0, 0, 0))
-
-
-def test_quotients_round_as_the_spec_does() -> None:
-    for rounding, d in itertools.product(ROUNDINGS, (1, 2, 3, 4, 5, 6)):
-        numerators = np.arange(-13, 14)
-        expected = divide(numerators, np.full_like(numerators, d), rounding).tolist()
-        assert [round_quotient(n, d, rounding) for n in numerators.tolist()] == expected
 
 
 @pytest.mark.parametrize(

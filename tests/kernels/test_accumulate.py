@@ -132,7 +132,7 @@ def test_every_sequence_of_narrow_products(bits: int, bias: int, summation: Summ
 )
 def test_extreme_products_in_each_lane(bits: int, lane: Any) -> None:
     """-128 * -128 on a full accumulator: the greatest sum that a lane must hold before it is clamped."""
-    from intsim.kernels.walk import lane_dtype
+    from intsim.kernels.accumulate import lane_dtype
 
     factor = 128 if bits <= 16 else 2**15
     assert lane_dtype(bits, factor * factor) is lane
@@ -147,7 +147,7 @@ def test_extreme_products_in_each_lane(bits: int, lane: Any) -> None:
 
 
 def test_the_lane_is_exactly_wide_enough() -> None:
-    from intsim.kernels.walk import lane_dtype
+    from intsim.kernels.accumulate import lane_dtype
 
     assert lane_dtype(15, 2**14 - 1) is np.int16
     assert lane_dtype(15, 2**14) is np.int32
