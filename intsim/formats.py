@@ -205,6 +205,6 @@ def round_quotient(n: Any, d: Any, rounding: str) -> Any:
 
 
 def storage_dtype(bits: int, signed: bool) -> np.dtype[Any]:
-    """The smallest of NumPy's integer dtypes with at least so many bits."""
+    """The smallest of NumPy's integer dtypes with at least `bits` bits."""
     width = next(w for w in (8, 16, 32, 64) if bits <= w)
     return np.dtype(f"{'' if signed else 'u'}int{width}")

@@ -114,12 +114,12 @@ class Model:
         return table_html(repr(self), ("node", "op", "tensor", "shape", "format"), rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy: engines, which hold threads and compiled functions, stay behind."""
+        """Of a copy: engines, which hold threads and compiled functions, are left out."""
         return {**self.__dict__, "_engines": {}}
 
     @cached_property
     def plan(self) -> Plan:
-        """The kernel of each layer, and the proofs behind the choice."""
+        """The kernel of each layer, and the proofs that it rests on."""
         like = self._like
         self._like = None  # an ancestor is kept no longer than it is needed
         return make_plan(self.lowered, None if like is None else like.__dict__.get("plan"))
@@ -140,7 +140,7 @@ class Model:
         return self.plan.bounds
 
     def _engine(self, threads: int | None, isa: str | None = None) -> Engine:
-        """The engine of so many threads and that instruction set, kept for the next run: with its programs and memory.
+        """The engine of `threads` threads and an instruction set, kept with its programs and memory for the next run.
 
         The process is in its key because threads do not survive a fork.
         """
@@ -191,7 +191,7 @@ class Model:
         x: one array, or a dict by input name; floating dtype: reals, integer dtype: codes; batch first (a fixed batch
         runs any multiple of it). taps: `KIND` or `KIND@PATTERN` (see intsim.taps.tap). threads: default all cores.
         engine: one of ENGINES. progress: called with (images done, images). override: codes by tensor name that take
-        the place of what was computed, for the layers behind (outputs and taps show what was computed). isa: the
+        the place of what was computed, for the layers after it (outputs and taps show what was computed). isa: the
         instruction set of the kernels, avx512vnni, avxvnni, avx2 or portable; default: INTSIM_ISA, else the fastest.
         Errors: UnusableInput, OutOfDomain, AccumulatorOverflow.
         """

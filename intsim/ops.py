@@ -173,7 +173,7 @@ def window_length(
 ) -> Length:
     """How many windows fit: floor or ceil of (length + pads - extent) / stride, + 1.
 
-    With ceil_mode a last window that starts in the padding behind the data is dropped (as ONNX says).
+    With ceil_mode a last window that starts in the padding after the data is dropped (as ONNX says).
     """
     if not isinstance(length, int):
         return None

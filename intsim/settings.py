@@ -34,9 +34,9 @@ Change = int | Mapping[str, int]
 def with_formats(graph: Graph, changes: Mapping[str, Change]) -> Graph:
     """The graph with other widths: {node or tensor: n} or {node or tensor: {"bits": n}}.
 
-    A node: its constant operands (not the bias) and its output, behind a Relu or Clip that belongs to it. A tensor:
+    A node: its constant operands (not the bias) and its output, after a Relu or Clip that belongs to it. A tensor:
     itself. With s = old bits - new bits: scale * 2**s, zero point Z = half_even(z / 2**s), codes
-    half_even((q - z) / 2**s) + Z, clipped; data movement behind it keeps its format; each bias follows the scale of its
+    half_even((q - z) / 2**s) + Z, clipped; data movement after it keeps its format; each bias follows the scale of its
     sums (half_even, or exactly). Codes that lose s bits are ties at a rate of 2**-s: half_up would move the mean of all
     weights by 2**-(s + 1), which adds up over a layer's products.
     Errors: UnusableInput for unknown names, keys and widths.

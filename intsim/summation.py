@@ -19,10 +19,10 @@ class Summation:
 
     order: the axes of a kernel w[m] (0 the channels, then the spatial ones), outermost first; None: as they are.
     clamp: one of CLAMPS.
-    lanes: so many consecutive products (the last ones of a pass may be fewer: 0 for the rest) are added in a binary
+    lanes: that many consecutive products (the last ones of a pass may be fewer: 0 for the rest) are added in a binary
     tree of neighbours before they meet the accumulator; tree_bits and tree_overflow: what each of its nodes holds, None
     for as many bits as it needs.
-    channels_per_pass: after so many input channels (matmul: terms) the partial sum is spilled: shifted right by
+    channels_per_pass: after that many input channels (matmul: terms) the partial sum is spilled: shifted right by
     spill_shift, rounded by spill_rounding, held in spill_bits (None: the accumulator's) by spill_overflow; the next
     pass begins with it, shifted left again. None: one pass.
     bias_first: the bias is preloaded, where it else comes last.
@@ -44,7 +44,7 @@ class Summation:
     offsets: tuple[int, int] | None = None
 
     def blocks(self, channels: int) -> list[tuple[int, int]]:
-        """The first and one behind the last channel of each pass."""
+        """The first channel of each pass and the first of the next one."""
         size = self.channels_per_pass or max(channels, 1)
         return [(first, min(first + size, channels)) for first in range(0, max(channels, 1), size)]
 

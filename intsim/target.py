@@ -44,7 +44,7 @@ ALIGNMENTS = ("left", "right")
 to the right, rounded."""
 
 ACTIVATIONS = ("after", "before")
-"""When LeakyRelu and PRelu right behind a MAC layer act: on its output codes, or on its accumulator."""
+"""When LeakyRelu and PRelu right after a MAC layer act: on its output codes, or on its accumulator."""
 
 MEANS = ("division", "multiplier", "shift")
 """How a mean is divided: exactly; by a multiplier and a shift that approximate the count; by a shift alone."""
@@ -130,7 +130,7 @@ class Target(Accumulator):
         if self.activation == "before" and (self.rounding_constant == "inside" or self.requantizer == "max7800x"):
             raise UnusableInput(
                 f"{where}: activation must be after where the rounding constant or the bias (max7800x) "
-                f"joins the sum behind it, not 'before'"
+                f"joins the sum after it, not 'before'"
             )
         if not 0 <= self.slope_bits <= 24:
             raise UnusableInput(f"{where}: slope_bits must be 0 to 24, not {shown(self.slope_bits)}")

@@ -228,7 +228,7 @@ def test_shapes_are_those_of_onnx(call: Call) -> None:
 
 
 def test_windows_with_ceil_mode_are_those_of_onnx_runtime() -> None:
-    """ONNX's text drops a last window that starts behind the data, as a runtime does; its shape inference does not."""
+    """ONNX's text drops a last window that starts after the data, as a runtime does; its shape inference does not."""
     ort = pytest.importorskip("onnxruntime")
     for length, kernel, stride, dilation in itertools.product((1, 2, 5, 6), (1, 2, 3), (1, 2, 3), (1, 2)):
         for begin, end in itertools.product(range(kernel), repeat=2):

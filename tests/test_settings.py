@@ -65,7 +65,7 @@ def test_a_node_gets_narrow_weights_and_output() -> None:
     graph = residual_graph()
     narrow = with_formats(graph, {"conv1": {"bits": 4}})
     assert narrow.format("w1") == Format(4, scale=(2.0**-2,))
-    assert narrow.format("y1") == Format(4, scale=(2.0**1,))  # behind its Relu
+    assert narrow.format("y1") == Format(4, scale=(2.0**1,))  # after its Relu
     assert narrow.format("p1") == narrow.format("y1")  # MaxPool keeps the format
     assert narrow.format("x") == graph.format("x")
     assert narrow.format("y2") == graph.format("y2")

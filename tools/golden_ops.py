@@ -70,7 +70,7 @@ def every_pair(format: Format) -> tuple[Operand, Operand]:
 
 
 def sums(values: list[int], channels: int = 1) -> Operand:
-    """The same accumulators on each of so many channels, [1, channels, values]."""
+    """The same accumulators on each of `channels` channels, [1, channels, values]."""
     array = np.broadcast_to(np.array(values, np.int64), (1, channels, len(values)))
     return Operand(np.ascontiguousarray(array, np.int32), I32)
 

@@ -2,7 +2,7 @@
 
     python tools/narrow_accumulator.py [--bits 12 --bits 14 --bits 16] [--images N] [--spec N] [--json]
 
-The shipped model and its 512 labelled images, on the target diffquant with accumulators of so many bits, saturating
+The shipped model and its 512 labelled images, on the target diffquant with accumulators of N bits, saturating
 after every product or wrapping. CD: the share of images whose class differs from that of the 32-bit accumulators. The
 kernels' accumulators, codes and overflow events are compared with the spec's on the first --spec images: any
 difference ends the run with exit code 1.

@@ -24,7 +24,7 @@ PASSES = 1 << 18
 
 
 def peak_call(threads: int) -> tuple[Callable[[], Any], int] | None:
-    """A call that keeps the VNNI units of so many cores busy, and the MACs that it does; None without AVX512-VNNI.
+    """A call that keeps the VNNI units of `threads` cores busy, and the MACs that it does; None without AVX512-VNNI.
 
     Independent 512-bit vpdpbusd on registers alone: nothing that a network computes can be faster. None also where
     Numba is told not to compile, or for another processor.

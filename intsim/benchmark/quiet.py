@@ -66,7 +66,7 @@ def busy_seconds(cores: Collection[int], stat: Path = STAT) -> float | None:
 
 
 def wait_for_quiet(cores: Collection[int], patience: float) -> None:
-    """Return once others leave the cores alone, or after so many seconds. At least one look is taken."""
+    """Return once others leave the cores alone, or after `patience` seconds. At least one look is taken."""
     end = time.monotonic() + patience
     while True:
         before = busy_seconds(cores)

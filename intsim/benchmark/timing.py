@@ -51,7 +51,7 @@ def interleave(
     patience: float = 0.5,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Timing]:
-    """The Timing of each call; they take turns until each has had so many quiet ones.
+    """The Timing of each call; they take turns until each has had `rounds` quiet ones.
 
     A turn: wait until others leave the cores alone, for `patience` seconds at most; then call for `window` seconds,
     once at least. A turn in which other processes took more than a few percent of the cores is not counted, unless

@@ -94,7 +94,7 @@ def command(
 
 
 def read_images(model: Model, inputs: tuple[str, ...], preprocess: str | None, images: int) -> dict[str, Array]:
-    """The arrays by input name: those of --input repeated to so many images, or random ones. Errors: UnusableInput."""
+    """The arrays by input name: those of --input repeated to `images` images, or random ones. Errors: UnusableInput."""
     from intsim.benchmark import random_inputs
 
     if not inputs:
@@ -192,5 +192,5 @@ def _show(head: str, document: Mapping[str, Any], timings: Mapping[str, Timing])
 
 
 def _repeated(x: Array, images: int) -> Array:
-    """The first axis repeated, and cut, to so many images."""
+    """The first axis repeated, and cut, to `images` images."""
     return np.ascontiguousarray(x[np.arange(images) % len(x)])

@@ -54,7 +54,7 @@ def command(
     """Exact histograms of the codes of every quantized tensor of MODEL.
 
     H.npz holds counts int64[layers, bins] (or [images, layers, bins]), names, low, bits and images. A code's bin is
-    (code - low) * bins // 2**bits, one bin a code where there are fewer codes; the bins behind those stay empty.
+    (code - low) * bins // 2**bits, one bin a code where there are fewer codes; the bins after those stay empty.
     """
     from intsim.cli.records import warn_of_overflows
     from intsim.model import load

@@ -79,7 +79,7 @@ def command(
     costly = [row for row in rows if row["bias_error"] is not None and row["bias_error"] > ROUNDED]
     if costly:
         each = ", ".join(f"{row['name']} {row['bias_error']:g}" for row in costly)
-        say(f"bias, shifted left: up to so many LSB of the accumulator off: {each}")
+        say(f"bias, shifted left; LSB of the accumulator that it may be off: {each}")
     can = [row["name"] for row in rows if not row["cannot_overflow"]]
     if can:
         say(f"can overflow ({loaded.target.overflow}): {', '.join(can)}", "bold yellow")

@@ -55,12 +55,15 @@ def name_causes(
 ) -> Counter[str]:
     """Cause -> how many of the differing elements it explains; each element has one.
 
-    variants: cause -> the same layer with the same operands, under a target in which that cause acts otherwise: other
-    tie rules, an accumulator that holds every sum, a product in float32, products with more guard bits. In this order:
-    `layout` (the same codes in another order), a cause of the variants where the variant gives another code (`tie`:
-    only if the sides are one code apart; `requantizer`: only if the variant gives the peer's code), `saturation` (one
-    side is at the end of the range, and they are more than one code apart), `float rounding` (the peer computes in
-    float and is one code off), else `arithmetic`.
+    variants: cause -> the codes of the same layer on the same operands, where that cause acts otherwise. Such are
+    other tie rules, an accumulator that holds every sum, a product in float32, products with more guard bits.
+    The first of these that fits is the cause:
+    `layout`: the tensor has the same codes in another order.
+    A cause of the variants: the variant gives another code. For a `tie` the sides must be one code apart. For the
+    `requantizer` the variant must give the peer's code.
+    `saturation`: one side is at an end of the range, and they are more than one code apart.
+    `float rounding`: the peer computes in float, and the sides are one code apart.
+    `arithmetic`: everything else.
     """
     differs = expected != actual
     gap = np.abs(expected.astype(np.int64) - actual.astype(np.int64))

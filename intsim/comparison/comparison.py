@@ -25,7 +25,7 @@ class Comparison:
 
     model, target: ours. against: the peer's name. images: how many. isolated: each layer was fed the peer's inputs.
     layers: one TensorDifference a tensor. unmatched: tensors that the model file quantizes and the peer does not
-    have. resumed: tensors behind inexact float arithmetic, whose codes were taken from the peer and are therefore not
+    have. resumed: tensors after inexact float arithmetic, whose codes were taken from the peer and are therefore not
     compared.
     accuracy: top1, peer_top1 (with labels), agreement and cd (share of differing argmax), where there are logits.
     """
@@ -180,7 +180,7 @@ class Comparison:
             remarks.append(f"not in {self.against}: {', '.join(self.unmatched)}")
         if self.resumed:
             remarks.append(
-                f"taken from {self.against} behind float arithmetic that is not exact: {', '.join(self.resumed)}"
+                f"taken from {self.against} after float arithmetic that is not exact: {', '.join(self.resumed)}"
             )
         if self.accuracy:
             names = {"top1": "top-1", "peer_top1": "peer's top-1", "agreement": "agreement", "cd": "CD"}

@@ -43,7 +43,7 @@ class TensorDifference:
     causes: Counter[str] = field(default_factory=Counter)
 
     def add(self, expected: Array, actual: Array, first_image: int, images: int) -> int:
-        """Count the differences of one chunk of so many images, and return how many there are.
+        """Count the differences of one chunk of `images` images, and return how many there are.
 
         Errors: UnusableInput where the shapes differ.
         """

@@ -67,9 +67,9 @@ class OrtSession:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every tensor that a node of the optimized graph computes, by name, as ONNX Runtime left it.
 
-        Integer codes come in their own dtype (those of 2 and 4 bits in int8 or uint8) under the name that the model
-        gives them (the output of its QuantizeLinear or QLinear node); the floats between and around integer kernels
-        come too.
+        Integer codes come in their own dtype, those of 2 and 4 bits in int8 or uint8. Their name is the one that the
+        model gives them, as the output of its QuantizeLinear or QLinear node. The floats between and around integer
+        kernels come too.
         Raises UnusableInput where ONNX Runtime refuses the feeds.
         """
         missing = sorted(set(self.input_names) - set(feeds))
@@ -102,7 +102,7 @@ def deployed_session(model: bytes | str | Path, *, threads: int) -> Any:
     """The InferenceSession that a user gets, with every optimization; for timing, not for codes.
 
     ONNX Runtime then rewrites signed QDQ models into unsigned ones, which is quicker on x86. Its threads spin within a
-    run, as they do by default, but not behind it, where they would take a core from the next one that is timed.
+    run, as they do by default, but not after it, where they would take a core from the next one that is timed.
     Raises MissingDependency without onnxruntime, UnsupportedOp where ONNX Runtime refuses the model.
     """
     return _load(model if isinstance(model, bytes) else str(model), "ORT_ENABLE_ALL", threads, signed=False)

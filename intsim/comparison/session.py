@@ -230,7 +230,7 @@ def inexact_tensors(lowered: Lowered, theirs: Collection[str]) -> list[str]:
 
 
 def _scores(values: Array) -> Array | None:
-    """Reals [images, classes], where the array is that, but for axes of length 1 behind."""
+    """Reals [images, classes], where the array is that, but for axes of length 1 at the end."""
     if values.ndim < 2 or values.shape[1] < 2 or values[0].size != values.shape[1]:
         return None
     return values.reshape(values.shape[:2])

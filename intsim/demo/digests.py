@@ -14,7 +14,7 @@ BLOCK = 32
 def block_digests(codes: np.ndarray[Any, Any], images: int) -> list[str]:
     """The sha256, in hex, of each whole block of images: of the codes as C-ordered, little-endian bytes.
 
-    codes: integers [rows, …] of so many images; an image has the same number of rows everywhere.
+    codes: integers [rows, …] of `images` images; an image has the same number of rows everywhere.
     """
     rows = len(codes) // images * BLOCK
     stored = np.ascontiguousarray(codes, codes.dtype.newbyteorder("<"))

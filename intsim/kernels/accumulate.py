@@ -20,7 +20,7 @@ class Walk(NamedTuple):
     """How a sum is carried out, in the words of the compiled loops.
 
     holds: int64[3, 4], for accumulator, tree node and spill the least and the greatest value, the bits, and 1 where it
-    saturates (0: it wraps). each: whether the accumulator is held after every addition. ends: behind the last product
+    saturates (0: it wraps). each: whether the accumulator is held after every addition. ends: after the last product
     of each pass. width: the lanes, filled up to a power of two. tree: whether its nodes are held. spill: shift and
     the three terms of its rounding. first: whether the bias is preloaded.
     """
@@ -36,7 +36,7 @@ class Walk(NamedTuple):
 
 
 def make_walk(summation: Any, bits: int, overflow: str, blocks: int, block: int) -> Walk:
-    """The Walk of a summation (None: the plain one) over so many channels of `block` products each."""
+    """The Walk of a summation (None: the plain one) over `channels` channels of `block` products each."""
     s = summation
     plain = s is None
     rules = [
@@ -100,7 +100,7 @@ def only_clamps(summation: Any, overflow: str) -> bool:
 
 
 def lane_dtype(bits: int, product: int) -> type[np.signedinteger[Any]]:
-    """The narrowest dtype that holds an accumulator of so many bits and one product more."""
+    """The narrowest dtype that holds an accumulator of `bits` bits and one product more."""
     largest = (1 << (bits - 1)) + product
     return np.int16 if largest < 1 << 15 else np.int32 if largest < 1 << 31 else np.int64
 
@@ -113,7 +113,7 @@ def factor_offsets(summation: Any, ordered: bool, x_zero: int, w_zero: Array) ->
 
 
 def correction_bound(summation: Any, terms: int, x: tuple[int, int], w: tuple[int, int], zeros: tuple[Any, Any]) -> int:
-    """A bound of |correction|, 0 without one; x, w: the intervals of the factors behind their zero points."""
+    """A bound of |correction|, 0 without one; x, w: the intervals of the factors less their zero points."""
     if summation is None or summation.offsets is None:
         return 0
     dx, dw = (int(np.abs(np.asarray(z, np.int64) - o).max()) for z, o in zip(zeros, summation.offsets, strict=True))
@@ -157,7 +157,7 @@ def hold(v: Any, what: Any) -> Any:
 
 @kernel
 def walk_rows(acc: Any, events: Any, rows: Any, offsets: Any, weights: Any, walk: Any, nodes: Any) -> None:
-    """acc[i], from its start value to behind the last product: weights[k] * rows[offsets[k] + i], k in order.
+    """acc[i], from its start value to the last product: weights[k] * rows[offsets[k] + i], k in order.
 
     events[i] |= the bits of what could not hold a value. nodes: room for [walk.width, n] int64.
     """

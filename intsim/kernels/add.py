@@ -30,7 +30,7 @@ def add(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
+    """The codes, integers of the smallest dtype of `bits` bits, in the shape that a and b broadcast to.
 
     clip(round((((a - a_zero) << a_shift) + ((b - b_zero) << b_shift)) / 2**shift) + zero_point)
     a, b: integer codes. a_shift, b_shift >= 0. Raises ValueError where int64 does not hold the aligned sum.

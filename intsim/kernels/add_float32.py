@@ -27,7 +27,7 @@ def add_float32(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
+    """The codes, integers of the smallest dtype of `bits` bits, in the shape that a and b broadcast to.
 
     saturate(half_even(fma(a, a_ratio, fma(b, b_ratio, k)))), k = zero_point - fma(a_ratio, a_zero, b_ratio * b_zero).
     a, b: integer codes. a_ratio, b_ratio: float32, scale over output scale. Each operation is rounded to float32.

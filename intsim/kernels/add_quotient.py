@@ -27,7 +27,7 @@ def add_quotient(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
+    """The codes, integers of the smallest dtype of `bits` bits, in the shape that a and b broadcast to.
 
     clip(round(((a - a_zero) * a_factor + (b - b_zero) * b_factor) / divisor) + zero_point), one exact quotient.
     a, b: integer codes. Raises ValueError where int64 does not hold twice the sum or the divisor.

@@ -31,11 +31,11 @@ def average_pool_float32(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes [N, C, (H,) W], integers of the smallest dtype of so many bits.
+    """The codes [N, C, (H,) W], integers of the smallest dtype of `bits` bits.
 
     saturate(half_even(mean / scale + zero_point)), mean = (sum of x_scale * float32(x - x_zero)) / count; every
     operation rounded to float32, the sum from left to right, row by row. count: the window's elements in the image,
-    with count_include_pad always the kernel's, even where the window reaches behind the padding.
+    with count_include_pad always the kernel's, even where the window reaches beyond the padding.
     x: integer codes [N, C, (H,) W]. pads: begins, then ends. x_scale, scale: float32.
     Raises ValueError where no window fits, or one has nothing of the image, or for more than 24 bits.
     Source: ONNX Runtime, contrib_ops/cpu/quantization/qlinear_pool.cc.

@@ -34,7 +34,7 @@ def average_pool_quotient(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes [N, C, (H,) W], integers of the smallest dtype of so many bits.
+    """The codes [N, C, (H,) W], integers of the smallest dtype of `bits` bits.
 
     clip(round(sum(x - x_zero) * factor / (count * divisor)) + zero_point), one exact quotient. count: the window's
     elements in the image, with count_include_pad those in the padding too, which add 0 to the sum.

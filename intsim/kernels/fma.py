@@ -16,7 +16,7 @@ def fma(a: Any, b: Any, c: Any) -> Any:
 
     In compiled code this is the machine's instruction; here it is the same by arithmetic in float64. There a * b is
     exact (48 of 53 bits). The sum is rounded to odd: an inexact sum takes the neighbour whose last bit is one, so that
-    it can be no tie of float32 (Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008).
+    it can be no tie of float32. Source: Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008.
     """
     product, addend = float(a) * float(b), float(c)
     total = product + addend

@@ -3,7 +3,7 @@ sums and of sums of looked-up products.
 
 A tile is a run of neighbouring output positions, `vectors` registers of 512 bits (on narrower machines LLVM splits
 them; the bits are the same). Each function here is what the tile computes, in NumPy; compiled code gets the vector
-instructions in its place. Both read whole vectors, so that `rows` must go on for SLACK elements behind the last one
+instructions in its place. Both read whole vectors, so that `rows` must go on for SLACK elements after the last one
 that matters.
 """
 
@@ -25,7 +25,7 @@ REGISTER = 64
 """Bytes of a vector."""
 
 SLACK = 8 * REGISTER // 2
-"""Elements that the widest tile may read behind the last one that matters: eight vectors of int16."""
+"""Elements that the widest tile may read after the last one that matters: eight vectors of int16."""
 
 EXACT, PLAIN, SATURATING, FULL = 0, 1, 2, 3
 """How a lane adds a product: exactly, where no clamp can change a sum; exactly, and is clamped; by an addition that
@@ -36,7 +36,7 @@ SATURATING_WIDTHS, SUMMING_WIDTHS = (1, 2, 4), (1, 2, 4, 6, 8)
 
 
 def saturating_lanes(bits: int, product: int) -> tuple[type[np.signedinteger[Any]], int]:
-    """The narrowest dtype whose lanes make a saturating accumulator of so many bits, and how they add a product.
+    """The narrowest dtype whose lanes make a saturating accumulator of `bits` bits, and how they add a product.
 
     product: the largest magnitude of one, which the lane must hold. An addition that saturates at the lane's ends and
     then at the accumulator's is the exact sum, clamped: the accumulator's range is within the lane's.
@@ -107,11 +107,11 @@ class Strip:
         self.type = ir.VectorType(ir.IntType(self.bits), lanes)
 
     def vector(self, index: Any, number: int = 0) -> Any:
-        """The vector that begins `number` vectors behind the element `index`."""
+        """The vector that begins `number` vectors after the element `index`."""
         return self.builder.load(self.at(index, number), align=self.bits // 8)
 
     def store(self, value: Any, index: Any, number: int = 0) -> None:
-        """Write the vector that begins `number` vectors behind the element `index`."""
+        """Write the vector that begins `number` vectors after the element `index`."""
         self.builder.store(value, self.at(index, number), align=self.bits // 8)
 
     def at(self, index: Any, number: int) -> Any:
@@ -133,7 +133,7 @@ def splat(builder: Builder, value: Any, lanes: int) -> Any:
 
 
 def of_width(builder: Builder, value: Any, bits: int) -> Any:
-    """Integers or vectors of them in so many bits: extended by their signs, or cut off."""
+    """Integers or vectors of them in `bits` bits: extended by their signs, or cut off."""
     element = value.type.element if isinstance(value.type, ir.VectorType) else value.type
     if element.width == bits:
         return value
@@ -155,7 +155,7 @@ def loop(
 ) -> Any:
     """What body(index, carried) has made of the carried values after start <= index < stop."""
     before = builder.block
-    head, inside, behind = (builder.append_basic_block(name) for name in ("head", "inside", "behind"))
+    head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
     builder.branch(head)
     builder.position_at_end(head)
     index = builder.phi(start.type)
@@ -163,14 +163,14 @@ def loop(
     values = [builder.phi(value.type) for value in carried]
     for phi, value in zip(values, carried, strict=True):
         phi.add_incoming(value, before)
-    builder.cbranch(builder.icmp_signed("<", index, stop), inside, behind)
+    builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
     builder.position_at_end(inside)
     results = body(index, values)
     index.add_incoming(builder.add(index, index.type(1)), builder.block)
     for phi, value in zip(values, results, strict=True):
         phi.add_incoming(value, builder.block)
     builder.branch(head)
-    builder.position_at_end(behind)
+    builder.position_at_end(after)
     return values
 
 
@@ -183,15 +183,15 @@ def choose(
         return
     (value, known), *others = choices
     blocks = [builder.append_basic_block(f"is_{number}") for number in known]
-    behind = builder.append_basic_block("chosen")
+    after = builder.append_basic_block("chosen")
     switch = builder.switch(value, blocks[-1])
     for number, block in zip(known, blocks, strict=True):
         if block is not blocks[-1]:
             switch.add_case(value.type(number), block)
         builder.position_at_end(block)
         choose(builder, tuple(others), body, *chosen, number)
-        builder.branch(behind)
-    builder.position_at_end(behind)
+        builder.branch(after)
+    builder.position_at_end(after)
 
 
 @intrinsic
@@ -411,7 +411,7 @@ def add_rows_at_once(
 
 
 def with_slack(shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
-    """An array of the shape, and the flat memory that it lies in with SLACK zeros behind."""
+    """An array of the shape, and the flat memory that it lies in with SLACK zeros after it."""
     size = int(np.prod(shape))
     memory = np.empty(size + SLACK, dtype)
     memory[size:] = 0

@@ -28,7 +28,7 @@ def mul(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
+    """The codes, integers of the smallest dtype of `bits` bits, in the shape that a and b broadcast to.
 
     clip(round((a - a_zero) * (b - b_zero) / 2**shift) + zero_point)
     a, b: integer codes. Raises ValueError where int64 does not hold the product.

@@ -25,7 +25,7 @@ def mul_float32(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in the shape that a and b broadcast to.
+    """The codes, integers of the smallest dtype of `bits` bits, in the shape that a and b broadcast to.
 
     saturate(half_even(float32((a - a_zero) * (b - b_zero)) * ratio + zero_point)), product and sum rounded to float32
     one after the other; the zero point is added before the rounding to an integer.

@@ -51,7 +51,7 @@ def run(
     pool: Sharing,
     refused: str = "",
 ) -> Array:
-    """The codes, in the smallest dtype of so many bits and acc's shape: loop(rows, *parameters, low, high, out, ...).
+    """The codes, in the smallest dtype of `bits` bits and acc's shape: loop(rows, *parameters, low, high, out, ...).
 
     The loop takes acc as [rows, inner] and each parameter as [channels]; row r has the parameters r % channels. With
     `refused`, it also gets int64[rows] for the first element of each row that is outside its domain, the row's length

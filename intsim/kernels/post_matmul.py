@@ -32,7 +32,7 @@ def post_matmul(
 
     acc[..., m, n] = bias[n] + constant[n] + sum over k of sgn(b[k, n]) * T[|b[k, n]|, a[..., m, k] - a_zero]
     a: integers [..., M, K], or [K]. b: codes [K, N]. The other arguments and errors are as for `post_conv`: it is the
-    convolution with a kernel of one point over a line of so many rows; the order of the sum is k, then the bias.
+    convolution with a kernel of one point over a line of M pixels; the order of the sum is k, then the bias.
     """
     if b.ndim != 2 or a.shape[-1] != b.shape[0]:
         raise ValueError(f"a and b must be [..., M, K] and [K, N], not of shapes {a.shape} and {b.shape}")

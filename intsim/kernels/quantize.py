@@ -29,7 +29,7 @@ def quantize(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in r's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in r's shape.
 
     clip(round(r / scale) + zero_point), where the quotient of the two float32 is exact.
     r: finite float32. scale: float32, scalar or [channels] along axis; zero_point likewise. rounding: of RULES.

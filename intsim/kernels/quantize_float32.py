@@ -23,7 +23,7 @@ def quantize_float32(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in r's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in r's shape.
 
     half_even(clamp(r / scale, low - zero_point, high - zero_point)) + zero_point, all in float32.
     r: float32 without NaN. scale: float32, scalar or [channels] along axis; zero_point likewise.

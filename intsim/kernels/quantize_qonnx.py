@@ -36,7 +36,7 @@ def quantize_qonnx(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in r's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in r's shape.
 
     round(clip(float32(r / scale) + zero_point)), each step in float32.
     r: finite float32. scale: float32, scalar or [channels] along axis; zero_point likewise. rounding_mode: a key of

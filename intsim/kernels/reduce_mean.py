@@ -29,7 +29,7 @@ def reduce_mean(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits; the axes are left out, or of length 1 with keepdims.
+    """The codes, integers of the smallest dtype of `bits` bits; the axes are left out, or of length 1 with keepdims.
 
     clip(round(sum(x - x_zero) / (n * 2**shift)) + zero_point), one exact quotient; n: the elements of one mean.
     x: integer codes. rounding: a name of RULES. Raises ValueError where int64 does not hold the terms of the quotient.

@@ -27,7 +27,7 @@ def reduce_mean_float32(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits; the axes are left out, or of length 1 with keepdims.
+    """The codes, integers of the smallest dtype of `bits` bits; the axes are left out, or of length 1 with keepdims.
 
     half_even(clamp(float32(sum) * m, low - zero_point, high - zero_point)) + zero_point, in float32, with
     m = x_scale / (scale * float32(n)) and sum = sum(x - x_zero) over the n elements of one mean, wrapped to int32.

@@ -27,7 +27,7 @@ def reduce_mean_xnnpack(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits; the axes are left out, or of length 1 with keepdims.
+    """The codes, integers of the smallest dtype of `bits` bits; the axes are left out, or of length 1 with keepdims.
 
     saturate(half_even(float32(sum) * multiplier + addend)), addend = zero_point - float32(n * x_zero) * multiplier,
     each step rounded to float32; sum: of the n raw codes of one mean. multiplier: float32.

@@ -25,7 +25,7 @@ def requantize(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(round(acc / 2**shift) + zero_point); shift <= 0 shifts left exactly.
     acc: integers of up to 64 bits. shift, zero_point: scalar or [channels] along axis. rounding: a name of RULES.

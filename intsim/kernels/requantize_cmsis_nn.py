@@ -26,7 +26,7 @@ def requantize_cmsis_nn(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_away(half_up((acc << max(shift, 0)) * multiplier / 2**31) / 2**max(-shift, 0)) + zero_point).
     acc: integers, each an int32. multiplier: int32 but -2**31; shift: -31 to 30; both and zero_point scalar or

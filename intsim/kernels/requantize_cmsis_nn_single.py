@@ -25,7 +25,7 @@ def requantize_cmsis_nn_single(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_up(floor(acc * multiplier / 2**(30 - shift)) / 2) + zero_point).
     acc: integers, each an int32. multiplier: int32; shift: -31 to 30; both and zero_point scalar or [channels]

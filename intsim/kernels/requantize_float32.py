@@ -24,7 +24,7 @@ def requantize_float32(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     half_even(clamp(float32(acc) * multiplier, low - zero_point, high - zero_point)) + zero_point, all in float32.
     acc: integers. multiplier: float32, scalar or [channels] along axis; zero_point likewise.

@@ -23,7 +23,7 @@ def requantize_gemmini(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(int32(half_even(float32(acc) * multiplier))), int32 saturating.
     acc: integers, each an int32. multiplier: positive float32, scalar or [channels] along axis.

@@ -24,7 +24,7 @@ def requantize_max7800x(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_up((acc + bias * 2**7) / 2**(7 - output_shift))).
     acc: integers, each an int32. output_shift: -15 to 15; bias: int8; each scalar or [channels] along axis.

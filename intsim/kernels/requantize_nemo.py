@@ -25,7 +25,7 @@ def requantize_nemo(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(floor(acc * multiplier / divisor)).
     acc: integers. multiplier: int64; divisor: 1 to 2**62; each scalar or [channels] along axis.

@@ -26,7 +26,7 @@ def requantize_nngen(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_away((half_up(acc / 2**sum_shift) + bias) * scale / 2**out_shift)).
     acc: integers, each an int32. sum_shift, out_shift: 0 to 62; bias, scale: int32; each scalar or [channels] along

@@ -25,7 +25,7 @@ def requantize_nvdla(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_away((acc - offset) * multiplier / 2**shift)); the product is below 2**48, so a shift of 62 is as 63.
     acc: integers, each an int32. multiplier: int16; shift: 0 to 63; offset: int32; each scalar or [channels] along

@@ -29,7 +29,7 @@ def requantize_pulp(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip((int32((acc + input_offset) * multiplier + addend + half) >> shift) + zero_point), where half is 0 for
     rounding="floor"; int32 wraps, or with overflow="trap" raises ValueError for what does not fit.

@@ -26,7 +26,7 @@ def requantize_quotient(
     narrow: bool = False,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(round(acc * factor / divisor) + zero_point), one exact quotient. acc: integers. rounding: a name of RULES.
     Raises ValueError where int64 does not hold twice the product or the divisor.

@@ -24,7 +24,7 @@ def requantize_tflite_float64(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_away(float64(acc) * multiplier) + zero_point).
     acc: integers, each an int32. multiplier: float64, scalar or [channels] along axis; zero_point likewise.

@@ -25,7 +25,7 @@ def requantize_tflite_int64(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_up(acc * m / 2**(15 - shift)) + zero_point) with m = min((multiplier + 2**15) >> 16, 2**15 - 1).
     acc: integers, each an int48. multiplier: 0 to 2**31 - 1; shift: -31 to 7; both and zero_point scalar or [channels]

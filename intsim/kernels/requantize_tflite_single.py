@@ -25,7 +25,7 @@ def requantize_tflite_single(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_up(acc * multiplier / 2**(31 - shift)) + zero_point); acc * multiplier + half is below 2**63.
     acc: integers, each an int32. multiplier: 0 to 2**31 - 1; shift: -31 to 30; both and zero_point scalar or [channels]

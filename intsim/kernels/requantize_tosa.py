@@ -29,7 +29,7 @@ def requantize_tosa(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(((v * multiplier + r) >> shift) + zero_point), v = acc - input_zero_point, r = 2**(shift - 1); with
     double_rounding and shift > 31 also r += 2**30 where v >= 0, r -= 2**30 where v < 0.

@@ -25,7 +25,7 @@ def requantize_xnnpack_rndnu(
     axis: int = 1,
     pool: Sharing = run_all,
 ) -> Array:
-    """The codes, integers of the smallest dtype of so many bits, in acc's shape.
+    """The codes, integers of the smallest dtype of `bits` bits, in acc's shape.
 
     clip(half_up(acc * m / 2**n) + zero_point), where multiplier = m / 2**n and 2**23 <= m < 2**24.
     acc: integers, each an int32. multiplier: float32 from 2**-32 to below 256, scalar or [channels] along axis;

@@ -32,13 +32,13 @@ def float_limits(
 
 
 def code_dtype(bits: int, signed: bool) -> np.dtype[Any]:
-    """The smallest of NumPy's integer dtypes with at least so many bits."""
+    """The smallest of NumPy's integer dtypes with at least `bits` bits."""
     width = next(width for width in (8, 16, 32, 64) if bits <= width)
     return np.dtype(f"{'' if signed else 'u'}int{width}")
 
 
 def accumulator_dtype(bits: int) -> np.dtype[Any]:
-    """The dtype of accumulators of so many bits: int32 up to 32, int64 above."""
+    """The dtype of accumulators of `bits` bits: int32 up to 32, int64 above."""
     return np.dtype(np.int32 if bits <= 32 else np.int64)
 
 
@@ -49,7 +49,7 @@ def to_int64(value: int) -> int:
 
 @kernel
 def wrap(v: Any, bits: Any) -> Any:
-    """The signed value of so many bits that equals the int64 v modulo 2**bits (two's complement)."""
+    """The signed value of `bits` bits that equals the int64 v modulo 2**bits (two's complement)."""
     unused = np.int64(64) - bits
     return (v << unused) >> unused
 

@@ -52,7 +52,7 @@ def planes_and_windows(
     """x [N, C, (H,) W] as planes [N * C, H, W], the windows (a vector is a plane of one row), and the result's shape.
 
     Along an axis there are floor((length + pads - dilation * (kernel - 1) - 1) / stride) + 1 windows; with ceil_mode
-    ceil, less the last one if it would start behind the image and the padding before it (ONNX's MaxPool).
+    ceil, less the last one if it would start after the image and the padding before it (ONNX's MaxPool).
     """
     if x.ndim == 3:
         planes, windows, shape = planes_and_windows(

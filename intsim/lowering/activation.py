@@ -38,7 +38,7 @@ def lower_activation(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
 
 
 def constant_reals(builder: LayerBuilder, node: Node) -> list[np.ndarray[Any, Any]]:
-    """The parameters of a node behind its first operand, as reals. Errors: UnsupportedOp where one is computed."""
+    """The parameters of a node after its first operand, as reals. Errors: UnsupportedOp where one is computed."""
     constants = [builder.graph.constants[n] for n in node.inputs[1:] if n in builder.graph.constants]
     if len(constants) != len(node.inputs) - 1:
         raise UnsupportedOp(f"node {node.name!r} ({node.op}): its parameters must be constants")

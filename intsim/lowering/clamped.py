@@ -1,4 +1,4 @@
-"""A layer and the clamp behind it."""
+"""A layer and the clamp after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def emit_clamped(
     remark: str = "",
     **parameters: Any,
 ) -> None:
-    """Emit the layer, and behind it the clip of its codes where the clamp changes any. remark: a note on the layer."""
+    """Emit the layer, and after it the clip of its codes where the clamp changes any. remark: a note on the layer."""
     codes = clamp.codes(format)
     note = " + ".join(n.op for n in clamp.nodes)
     if codes is None:

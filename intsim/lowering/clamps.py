@@ -1,4 +1,4 @@
-"""Relu and Clip right behind a layer, before its output is quantized: Conv -> Relu -> QuantizeLinear.
+"""Relu and Clip right after a layer, before its output is quantized: Conv -> Relu -> QuantizeLinear.
 
 Rounding is monotonic, so clamping the output codes equals clamping the real: clip(quantize(r), quantize(bounds)) =
 quantize(clip(r, bounds)). So the head takes the output's format, and the clamp acts on its codes.
@@ -23,7 +23,7 @@ SLOPED = ("LeakyRelu", "PRelu")
 
 @dataclass(frozen=True)
 class Clamp:
-    """A head's output once what is behind it is absorbed: value name, bounds in reals, the absorbed nodes.
+    """A head's output once what follows it is absorbed: value name, bounds in reals, the absorbed nodes.
 
     slope: the absorbed LeakyRelu or PRelu, if that is what it is; it has no bounds then.
     """

@@ -116,7 +116,7 @@ def _step(graph: Graph, head: Node, affine: Affine, node: Node) -> Affine | None
 
 
 def _combined(op: str, affine: Affine, constant: Array, first: bool) -> tuple[Array, Array]:
-    """Factor and shift behind Add, Sub, Mul or Div with a constant. first: the sum is the first operand."""
+    """Factor and shift of Add, Sub, Mul or Div with a constant. first: the sum is the first operand."""
     match op:
         case "Mul":
             return affine.factor * constant, affine.shift * constant

@@ -72,5 +72,5 @@ class Lowered:
 
 
 def accumulator_of(output: str) -> str:
-    """The name of the raw accumulator value behind the output tensor `output`."""
+    """The name of the raw accumulator of the output tensor `output`."""
     return f"{output}#accumulator"

@@ -22,7 +22,7 @@ from intsim.lowering.lowered import accumulator_of
 def lower_mac(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """acc = conv or matmul of centred codes + aligned bias; y = requantize(acc); then the clamp, if any.
 
-    A LeakyRelu or PRelu behind it is part of it: on the accumulator, or a table on codes of the output's format.
+    A LeakyRelu or PRelu after it is part of it: on the accumulator, or a table on codes of the output's format.
     A node without output quantizer keeps its accumulator, dequantized: y = float32(acc) * scale. ConvInteger and
     MatMulInteger (attribute raw_output) put out the accumulator itself.
     """

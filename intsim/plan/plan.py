@@ -21,7 +21,7 @@ class Plan:
     """How a network is run. It is never changed, so that any number of runs may share it.
 
     choices: the compiled loops of each layer, in topological order. constants: values that are the same in every run.
-    bounds: the proof behind the choices, by layer name.
+    bounds: the proof that the choices rest on, by layer name.
     """
 
     lowered: Lowered

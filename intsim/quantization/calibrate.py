@@ -74,7 +74,7 @@ class Calibration:
         self._step = 0
 
     def measure(self, tensors: Sequence[str], bits: int) -> dict[str, Measured]:
-        """The Measured of each tensor, for codes of so many bits. Errors: OutOfDomain names one that is not finite."""
+        """The Measured of each tensor, for codes of `bits` bits. Errors: OutOfDomain names one that is not finite."""
         ranges: dict[str, list[Range]] = {name: [] for name in tensors}
         for first, run in self._runs(tensors, "ranges"):
             for name in tensors:

@@ -17,7 +17,7 @@ from intsim.formats import storage_dtype
 Array = np.ndarray[Any, Any]
 
 REACH = 3
-"""The candidates lie up to so many steps from the reference exponent."""
+"""The candidates lie up to that many steps from the reference exponent."""
 
 LOWEST, HIGHEST = -126, 127
 """The exponents e for which 2**e is a normal float32, as the scale of a tensor must be."""
@@ -50,7 +50,7 @@ def best_exponent(errors: dict[int, float]) -> int:
 
 
 def quantize(reals: Array, exponent: int, bits: int) -> Array:
-    """The codes of reals: clip(half_up(r / 2**exponent)) in the signed range of so many bits.
+    """The codes of reals: clip(half_up(r / 2**exponent)) in the signed range of `bits` bits.
 
     reals: float32[...]. Result: the smallest signed dtype that holds the codes, [...]. The quotient is exact in
     float64, and so is its floor after one half is added (a float32 has 29 bits less).

@@ -54,7 +54,7 @@ def fold_lengths(graph: FloatGraph) -> None:
 
 
 def _constants_at(graph: FloatGraph, batch: int) -> dict[str, Array]:
-    """All that is constant when the network runs so many inputs."""
+    """All that is constant when the network runs `batch` inputs."""
     fixed = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants))
     fixed.input_shape = (batch, *graph.input_shape[1:])
     while any(node.op == "Shape" for node in fixed.nodes):

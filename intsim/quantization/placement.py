@@ -34,7 +34,7 @@ class CodedTensor:
     """A tensor that gets codes.
 
     rule: "input" or "own" (its own exponent), "mac" (from the truncation point), "kept" (that of `source`).
-    measured: the tensor whose numbers choose the exponent: itself, or what a Relu or Clip right behind it makes.
+    measured: the tensor whose numbers choose the exponent: itself, or what a Relu or Clip right after it makes.
     """
 
     tensor: str

@@ -160,7 +160,7 @@ class _PostWriter:
         self.makers = {o: node for node in model.graph.node for o in node.output}
 
     def weight_of(self, node: onnx.NodeProto) -> Array | None:
-        """The reals of the node's weights, None where they are no constant behind a DequantizeLinear."""
+        """The reals of the node's weights, None where they are no constant after a DequantizeLinear."""
         maker = self.makers.get(node.input[1])
         if maker is None or maker.op_type != "DequantizeLinear" or maker.input[0] not in self.constants:
             return None

@@ -104,7 +104,7 @@ def quantize_model(
     progress: Progress | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> QuantizationResult:
-    """A float CNN quantized to signed codes of so many bits, one power-of-two exponent a tensor.
+    """A float CNN quantized to signed codes of `bits` bits, one power-of-two exponent a tensor.
 
     Weights and constants take the candidate exponent with the least squared error. A layer's output exponent is
     e_t + OTP, e_t = e_x + e_w, OTP the moving average over the batches of the best e_out - e_t, rounded to nearest,
@@ -162,7 +162,7 @@ def choose_exponents(
     measured: Mapping[str, Measured],
     momentum: Fraction,
 ) -> tuple[dict[str, int], dict[str, Fraction]]:
-    """The exponent of every coded tensor and constant, and the moving averages behind them by tensor.
+    """The exponent of every coded tensor and constant, and the moving averages that they come from, by tensor.
 
     measured: by the tensor that a place measures. Errors: OutOfDomain where a scale is no normal float32.
     """

@@ -26,7 +26,7 @@ INTEGER_OPS = frozenset({"ConvInteger", "MatMulInteger", "QLinearConv", "QLinear
 
 
 def prepare(source: str | Path | bytes | onnx.ModelProto, bits: int) -> FloatGraph:
-    """The float network in an ONNX model, ready to be rewritten and quantized to so many bits.
+    """The float network in an ONNX model, ready to be rewritten and quantized to `bits` bits.
 
     Functions are inlined, Identity and Dropout gone, constant subgraphs and arithmetic on lengths folded, computed
     shapes of Reshape made constant. The opset stays, or becomes the oldest that has what the bits need (OLDEST_OPSET).

@@ -25,7 +25,7 @@ def batch_sizes(graph: FloatGraph) -> tuple[int, ...]:
 
 
 def shapes_at(graph: FloatGraph, batch: int) -> dict[str, Shape]:
-    """The shape of every value that a node makes when the network runs so many inputs; None where it is not known."""
+    """The shape of every value that a node makes when the network runs `batch` inputs; None where it is not known."""
     inferred = replace(graph, input_shape=(batch, *graph.input_shape[1:])).to_model().graph
     return {
         value.name: tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)

@@ -1,7 +1,7 @@
 """The output truncation point (OTP) of a layer: the right shift from its accumulator to its output.
 
-Source: the DiffQuant paper, equation (24), read as an exponential moving average of itself (the paper prints
-delta_(n-1) in the place of EMA_(n-1), which would forget all but the last two batches).
+Source: the DiffQuant paper, equation (24), read as an exponential moving average of itself. The paper prints
+delta_(n-1) in the place of EMA_(n-1), which would forget all but the last two batches.
 """
 
 from __future__ import annotations

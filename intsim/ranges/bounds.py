@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 class Bounds:
     """What one accumulator can hold, one Python integer a channel (one for all where no operand is constant).
 
-    low, high: the exact sum, zero points, padding, bias and a constant included; attained by some input (where spills
-    round, it is the sum with their errors, and a bound that need not be attained).
-    partial_low, partial_high: every partial sum, whatever the order of the additions.
-    bits: by channel the narrowest two's complement accumulator that holds every value that its overflow rule looks at:
-    after each pass and at the end for `wrap`, `trap` and a saturating one that clamps at the end (a modular sum may
-    leave and come back), each partial sum in MAC order for one that clamps after every product. With zero points
-    corrected afterwards that is the sum of the raw codes' products, too. needed_bits: the largest of them.
-    declared_bits: the target's accumulator.
-    tree_bits, tree_declared: the same of the adder tree's nodes, spill_bits, spill_declared: of the partial sums
-    between passes; None where there are none, or where nothing limits them.
-    cannot_overflow: each fits in what is declared, so that no input can make anything leave its range.
+    low, high: the least and the greatest sum, with zero points, padding, bias and constant. Some input attains them.
+    Where spills round, their errors are included, and no input need attain the bound.
+    partial_low, partial_high: of every partial sum, whatever the order of the additions.
+    bits: the narrowest accumulator, two's complement, that holds every value at which its overflow rule looks.
+    Rules that clamp after each product look at each partial sum in MAC order. All others look after each pass and at
+    the end: a modular sum may leave its range and come back. Where zero points are corrected afterwards, the sum of raw
+    products counts as well.
+    needed_bits: the largest of bits. declared_bits: the target's accumulator.
+    tree_bits, tree_declared: the same of the adder tree's nodes. spill_bits, spill_declared: of the partial sums
+    between passes. None where there are none, or where nothing limits them.
+    cannot_overflow: each fits in what is declared, so that no input makes anything leave its range.
     """
 
     low: tuple[int, ...]

@@ -77,8 +77,8 @@ def _channels_of(layer: Layer, channels: int, part: slice) -> Layer:
 def _bounds_of(lowered: Lowered, layer: Layer) -> Bounds:
     """The Bounds of one conv or matmul layer.
 
-    With the factors x' = x - x_zero in [a, b] and w' = w - w_zero, each product lies within w' a and w' b, and 0 where
-    its tap lies in the padding; intervals are added along the walk of spec/accumulate.py. All that it does to a value,
+    The factors are x' = x - x_zero in [a, b] and w' = w - w_zero. Each product lies within w' a and w' b; where its tap
+    lies in the padding, it is 0. Intervals are added along the walk of spec/accumulate.py. All that it does to a value,
     rounding included, is monotone, so that the ends of an interval follow its ends.
     """
     s: Summation = layer.parameters.get("summation") or PLAIN

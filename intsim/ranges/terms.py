@@ -29,7 +29,7 @@ class Terms:
     block: int
 
     def spread(self, channels: int) -> Terms:
-        """The same for so many channels, where one stands for all."""
+        """The same for `channels` channels, where one stands for all."""
         if self.channels > 1 or channels == 1:
             return self
         windows = [(np.repeat(low, channels, axis=0), np.repeat(high, channels, axis=0)) for low, high in self.windows]
@@ -45,7 +45,7 @@ class Terms:
 
 
 def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> Terms:
-    """The products of the codes behind their zero points, or behind the summation's offsets, in its order."""
+    """The products of the codes less their zero points, or less the summation's offsets, in its order."""
     offsets = None if summation is None else summation.offsets
     names = ("x_zero", "w_zero") if layer.op in CONVS else ("a_zero", "b_zero")
     zeros = [layer.parameters.get(name, 0) for name in names]

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Batch:
-    """A part of a run: `count` of its units, behind `before` others. A unit is one image, or one fixed batch."""
+    """A part of a run: `count` of its units, after `before` others. A unit is one image, or one fixed batch."""
 
     inputs: Mapping[str, Array]
     override: Mapping[str, Array]
@@ -29,7 +29,7 @@ class Batch:
     count: int
 
     def rows_before(self, length: int) -> int:
-        """How far coordinates on a first axis of that length lie behind the run's first."""
+        """How far coordinates on a first axis of that length lie from the run's first."""
         return length // self.count * self.before
 
 
@@ -74,7 +74,7 @@ def divide(lowered: Lowered, inputs: Mapping[str, Array]) -> Division:
 
 
 def cut(division: Division, inputs: Mapping[str, Array], override: Mapping[str, Array], size: int) -> Iterator[Batch]:
-    """The batches of so many images (one fixed batch at least); an override is cut like its tensor."""
+    """The batches of `size` images (one fixed batch at least); an override is cut like its tensor."""
     step = max(1, size // division.images) if division.images == 1 else 1
     for before in range(0, division.units, step):
         count = min(step, division.units - before)

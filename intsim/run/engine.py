@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 PREPARED = 64
-"""What taps select is kept for so many different ones, those used last."""
+"""What taps select is kept for that many different ones, those used last."""
 
 IMAGES = 16
 """Images that are run at a time: their tensors are what a run needs in memory."""
@@ -47,7 +47,7 @@ class Prepared:
 
 
 class Engine:
-    """Runs a Plan over so many threads (default: the processor's cores) with the kernels of an instruction set.
+    """Runs a Plan over `threads` threads (default: the processor's cores) with the kernels of an instruction set.
 
     isa: one of intsim.kernels.packed.isa.ISAS, default: the environment variable INTSIM_ISA, else the fastest that the
     processor has; `portable`: compiled loops for every layer. Results depend on neither.

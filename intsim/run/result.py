@@ -96,7 +96,7 @@ class Result:
     """What a run gives back.
 
     outputs: by graph output name. taps: by tensor name (or node name). images: how many were run.
-    overflows: by tensor name, how many sums behind it left their accumulator; tensors without any are left out.
+    overflows: by tensor name, how many of its sums left their accumulator; tensors without any are left out.
     """
 
     outputs: Mapping[str, Output]

@@ -33,7 +33,7 @@ def average_pool(
     """Output codes: clip(round(sum over the window of (x - x_zero) / (count * 2**shift)) + zero_point).
 
     One exact quotient, one rounding. Padding adds 0 to the sum; count is the number of the window's elements in the
-    image, or, with count_include_pad, in the image and its padding (never behind it, where ceil_mode may reach).
+    image, or, with count_include_pad, in the image and its padding (never beyond it, where ceil_mode may reach).
     x: int[N, C, *spatial]. pads: before each spatial axis, then after each. shift: int, of any sign.
     rounding: one of intsim.formats.ROUNDINGS; bits, signed, narrow: the output format. Returns i64[N, C, *output].
     Raises OutOfDomain, also for a window without any element of the image. Source: ONNX's AveragePool (opset 19).

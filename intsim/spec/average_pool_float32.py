@@ -37,7 +37,7 @@ def average_pool_float32(
 
     mean = t / count; t is the sum of x_scale * (x - x_zero) over the window's elements in the image, one after the
     other, row by row, from 0. count is the number of these elements; with count_include_pad it is the size of the
-    kernel, always (ONNX Runtime divides by it also where ceil_mode reaches behind the padding).
+    kernel, always (ONNX Runtime divides by it also where ceil_mode reaches beyond the padding).
     x: int[N, C, *spatial]. pads: before each spatial axis, then after each. x_scale, scale: positive float32.
     bits (at most 16), signed, narrow: the output format. Returns i64[N, C, *output]. Raises OutOfDomain, also for a
     window without any element of the image. Source: ONNX Runtime, contrib_ops/cpu/quantization/qlinear_pool.cc.

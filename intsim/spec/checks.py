@@ -26,7 +26,7 @@ def integer(value: Any, low: int, high: int, name: str) -> int:
 
 
 def integers(values: Any, count: int, low: int, high: int, name: str) -> tuple[int, ...]:
-    """The values as so many ints within low to high."""
+    """The values as `count` ints within low to high."""
     items = tuple(values) if isinstance(values, Iterable) else ()
     if len(items) != count:
         raise OutOfDomain(f"{name} must be {count} integers, not {values!r}")
@@ -64,7 +64,7 @@ def requantized_range(bits: Any, signed: Any, narrow: Any) -> tuple[int, int]:
 
 
 def axis(value: Any, rank: int, name: str = "axis") -> int:
-    """The axis counted from the front, of an array with so many axes."""
+    """The axis counted from the front, of an array with `rank` axes."""
     return integer(value, -rank, rank - 1, name) % rank
 
 

@@ -23,7 +23,7 @@ def saturate(v: npt.ArrayLike, bits: int, signed: bool, narrow: bool = False) ->
 
 
 def wrap(v: npt.ArrayLike, bits: int, signed: bool) -> Integers:
-    """The code that equals v modulo 2**bits: what is left of v in so many bits of two's complement (or unsigned).
+    """The code that equals v modulo 2**bits: what is left of v in `bits` bits of two's complement (or unsigned).
 
     v: int[...] or object[...]; bits: 1 to 64. Returns int64, or object where a result does not fit. Raises OutOfDomain.
     """

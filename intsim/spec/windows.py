@@ -22,7 +22,7 @@ class Windows:
 
     Per spatial axis: kernel length, stride, dilation, padding before and after, and `output`, the number of windows:
     floor((image + before + after - dilation * (kernel - 1) - 1) / stride) + 1; ceil in the place of floor with
-    ceil_mode, less the last window if it starts behind the image and its padding before. Source: ONNX's MaxPool.
+    ceil_mode, less the last window if it starts after the image and the padding before it. Source: ONNX's MaxPool.
     """
 
     image: tuple[int, ...]
@@ -56,7 +56,7 @@ class Windows:
     def counts(self, include_pad: bool) -> npt.NDArray[np.int64]:
         """int64[*output]: how many elements of each window lie in the image, with include_pad in it or its padding.
 
-        What ceil_mode lets a window reach behind the padding never counts.
+        What ceil_mode lets a window reach beyond the padding never counts.
         """
         inside = np.ones(self.image, np.int64)
         if include_pad:

@@ -61,10 +61,12 @@ class Tally:
 class Counters:
     """The places of a program's counts in int64[size + images * each]; never changed.
 
-    tallies: of counted values. flags: other counts by name, so many int64 each. places: of flags, and of values with
-    COUNTED behind the name, bytes from the array's start and bytes from one image to the next. The array: int64[n,
-    CELLS] of the values without histogram; the flags; int64[n, BYTES], the histograms of all images; int64[images, n,
-    BYTES], those of each.
+    The array has four parts, one after the other:
+    int64[n, CELLS], the values without a histogram; the flags; int64[n, BYTES], the histograms over all images;
+    int64[images, n, BYTES], the histograms of each image.
+    tallies: what is counted, by value. flags: other counts by name, and how many int64 each takes.
+    places: where each count lies, in bytes from the array's start, and its step from one image to the next. Values
+    stand there under their name and COUNTED.
     """
 
     def __init__(self, tallies: Mapping[str, Tally], flags: Mapping[str, int]) -> None:
@@ -116,7 +118,7 @@ class Counters:
         return array[None, first : first + BYTES]
 
     def counted(self, name: str, array: Array, images: int) -> Counted:
-        """What was counted of a value in so many images."""
+        """What was counted of a value in `images` images."""
         tally = self.tallies[name]
         elements = images * tally.elements
         histogram = None

@@ -24,7 +24,7 @@ Call = Callable[[Layer, Sequence[Array], Mapping[str, Any]], Array]
 """Computes a layer from its operands, with other parameters than its own."""
 
 EXTRA_BITS = 2
-"""With so many more bits, signed, a result that its format clips is still outside the format, on the same side."""
+"""With that many more bits, signed, a result that its format clips is still outside the format, on the same side."""
 
 WIDEST = 64
 
@@ -32,7 +32,7 @@ WIDEST = 64
 class Observer:
     """Takes the taps of one run: it is shown each layer's results, batch by batch, in topological order.
 
-    selection: what it observes. overflows: by tensor, the sums behind it that left their accumulator, whether a tap
+    selection: what it observes. overflows: by tensor, its sums that left their accumulator, whether a tap
     asks for them or not.
     """
 

@@ -75,7 +75,7 @@ class Selection:
 
 
 def clipping_layers(lowered: Lowered, name: str) -> list[Layer]:
-    """The layers that round and clip on the way to a tensor: the one that makes it, or those behind steps inside it."""
+    """The layers that round and clip on the way to a tensor: the one that makes it, or those of steps inside it."""
     layer = lowered.producer(name)
     if layer is None or layer.op in MAC_LAYERS:
         return []

@@ -51,7 +51,7 @@ class TapSpec:
             raise UnusableInput(f"tap {text!r}: must be KIND, KIND@PATTERN or a TapSpec, not {type(text).__name__}")
         kind, at, pattern = text.partition("@")
         if at and not pattern:
-            raise UnusableInput(f"tap {text!r}: no pattern behind the @; give a tensor's name or a pattern like conv*")
+            raise UnusableInput(f"tap {text!r}: no pattern after the @; give a tensor's name or a pattern like conv*")
         return cls(kind, pattern or "*", bins, per_image)
 
     def matches(self, tensor: str, node: str) -> bool:
@@ -302,7 +302,7 @@ class Collector:
 
 
 def _joined(parts: list[Array]) -> Array | None:
-    """The parts of all batches, one behind the other along the first axis."""
+    """The parts of all batches, one after the other along the first axis."""
     if len(parts) < 2:
         return parts[0] if parts else None
     return np.concatenate(parts)

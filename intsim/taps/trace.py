@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 def addends(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[int]:
-    """What a conv or matmul layer adds to the element `at`: the products behind the zero points, then the bias.
+    """What a conv or matmul layer adds to the element `at`: the products less the zero points, then the bias.
 
     x, w: the operands' codes (a and b of a matmul). Products with padding are 0.
     """
@@ -58,7 +58,7 @@ def first_misfit(layer: Layer, x: Array, w: Array, at: tuple[int, ...], events: 
 
 
 def _products(layer: Layer, x: Array, w: Array, at: tuple[int, ...], summation: Summation | None) -> list[list[int]]:
-    """The products of each pass, in MAC order; None: of the codes behind their zero points, as they are stored."""
+    """The products of each pass, in MAC order; None: of the codes less their zero points, as they are stored."""
     s = summation or PLAIN
     make = _conv_products if layer.op in CONVS else _matmul_products
     products = make(layer.parameters, x, w, at, s.offsets)

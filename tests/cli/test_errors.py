@@ -144,7 +144,7 @@ def test_a_target_that_only_shifts(cli: Cli, files: Files) -> None:
     ("tap", "part"),
     [
         ("code", "tap 'code': must be one of codes, accumulator"),
-        ("codes@", "no pattern behind the @"),
+        ("codes@", "no pattern after the @"),
         ("codes@conv9", "no tensor or node of that name; there are conv"),
         ("accumulator@pool1_q", "tensor 'pool1_q' has no accumulator"),
     ],

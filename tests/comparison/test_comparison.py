@@ -52,7 +52,7 @@ def test_different() -> None:
     )
     assert found.remarks() == [
         "not in spec: d",
-        "taken from spec behind float arithmetic that is not exact: e, f",
+        "taken from spec after float arithmetic that is not exact: e, f",
         "top-1 75.00%, peer's top-1 50.00%, agreement 87.50%, CD 12.50%",
     ]
 

@@ -189,7 +189,7 @@ def test_a_layout_is_named() -> None:
 
 
 def with_softmax(target: str = "onnxruntime") -> Model:
-    """x -> Softmax -> y -> Relu -> z: y is behind float arithmetic that is not exact."""
+    """x -> Softmax -> y -> Relu -> z: y is after float arithmetic that is not exact."""
     formats = {"x": Format(8, scale=(0.1,)), "y": Format(8, scale=(0.004,)), "z": Format(8, scale=(0.004,))}
     nodes = (
         Node("softmax", "Softmax", ("x",), ("y",), {"axis": 1}),

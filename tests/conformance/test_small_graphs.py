@@ -24,7 +24,7 @@ RESUMED = {
     "reduce_mean_channels": "the order of ONNX Runtime's sum over an inner axis depends on the batch",
     "softmax": "exp in float, from a table of ONNX Runtime's own",
 }
-"""Graphs with a tensor behind float arithmetic that is not exact, which is taken from ONNX Runtime."""
+"""Graphs with a tensor after float arithmetic that is not exact, which is taken from ONNX Runtime."""
 
 REFUSED_BY_ONNXRUNTIME = ("clip_inside", "clip_low_only")
 """Relu, then Clip, on signed codes: ONNX Runtime 1.31 fuses them and refuses its own result."""

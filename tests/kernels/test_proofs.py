@@ -20,7 +20,7 @@ WIDE = 66
 
 
 def number(name: str, bits: int = 64) -> Any:
-    """Any integer of so many signed bits, as a vector of WIDE bits."""
+    """Any integer of N signed bits, as a vector of WIDE bits."""
     return z3.SignExt(WIDE - bits, z3.BitVec(name, bits))
 
 

@@ -14,7 +14,7 @@ PLAIN: dict[str, Any] = {
     "ceil_mode": False,
 }
 
-# image, changes: strides, pads on one side, dilation, windows that reach behind the padding, one more that would
+# image, changes: strides, pads on one side, dilation, windows that reach beyond the padding, one more that would
 # start there, one window for the whole image, one spatial axis
 HAND_PICKED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((6, 7), {}),

@@ -51,7 +51,7 @@ def conv_graph(
     tail: tuple[Node, ...] = (),
     output: str = "y",
 ) -> Graph:
-    """x -> Conv 1x1 (2 -> 2 channels, weights 1, 2, 3, 4) -> y, with nodes behind it if given."""
+    """x -> Conv 1x1 (2 -> 2 channels, weights 1, 2, 3, 4) -> y, with nodes after it if given."""
     weights = np.array([[1, 2], [3, 4]], np.int8).reshape(2, 2, 1, 1)
     constants: dict[str, Array] = {"w": weights}
     formats: dict[str, Format | None] = {"x": x, "w": w, "y": y}

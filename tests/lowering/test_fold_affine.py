@@ -175,7 +175,7 @@ def read_twice(w: ModelWriter, x: str) -> str:
         (lambda w, x: w.node("Mul", x, w.constant(f32(1e38))), 0 * WEIGHTS + 1),
         (read_twice, WEIGHTS),
     ],
-    ids=["a factor per pixel", "a quotient", "by zero", "no code for 128", "behind a Relu", "too large", "read twice"],
+    ids=["a factor per pixel", "a quotient", "by zero", "no code for 128", "after a Relu", "too large", "read twice"],
 )
 def test_what_cannot_be_folded_is_refused_by_name(chain: Chain, weights: Array) -> None:
     scale = 2.0**20 if weights.max() == weights.min() == 1 else 2.0**-7

@@ -105,7 +105,7 @@ def test_functions_of_one_code_are_tables() -> None:
 def test_behind_some_ops_without_a_quantizer_a_convolution_reads_reals(
     op: str, attributes: dict[str, object], integer: bool, kept: bool
 ) -> None:
-    """The attribute `kept`: the file quantizes nothing there, and behind most ops ONNX Runtime then has no codes."""
+    """The attribute `kept`: the file quantizes nothing there, and after most ops ONNX Runtime then has no codes."""
     notes = {"kept": ("h",)} if kept else {}
     nodes = [
         Node("move", op, ("x",), ("h",), {**attributes, **notes}),

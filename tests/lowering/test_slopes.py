@@ -1,4 +1,4 @@
-"""LeakyRelu and PRelu right behind a MAC layer: on output codes, or on the accumulator."""
+"""LeakyRelu and PRelu right after a MAC layer: on output codes, or on the accumulator."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def clipped(value: int, bits: int, signed: bool, narrow: bool = False) -> int:
 
 
 def wrapped(value: int, bits: int) -> int:
-    """The value in so many bits of two's complement."""
+    """The value in `bits` bits of two's complement."""
     return (value + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
 
 

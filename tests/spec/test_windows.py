@@ -16,14 +16,14 @@ LENGTHS = [
     (5, 3, 1, 1, 0, 0, False, 3),
     (5, 3, 2, 1, 0, 0, False, 2),
     (6, 3, 2, 1, 0, 0, False, 2),  # the last element is in no window
-    (6, 3, 2, 1, 0, 0, True, 3),  # ceil_mode: one more window, that reaches behind the image
+    (6, 3, 2, 1, 0, 0, True, 3),  # ceil_mode: one more window, that reaches beyond the image
     (5, 3, 1, 2, 0, 0, False, 1),  # dilation 2: a kernel of 3 spans 5
     (5, 3, 1, 1, 1, 1, False, 5),
-    (2, 1, 3, 1, 0, 1, True, 1),  # ceil_mode: a second window would start at 3, behind the image
+    (2, 1, 3, 1, 0, 1, True, 1),  # ceil_mode: a second window would start at 3, after the image
     (1, 2, 2, 1, 0, 1, True, 1),
     (3, 3, 3, 1, 1, 0, False, 1),  # starts at -1
     (3, 3, 3, 1, 1, 0, True, 2),  # and at 2, the last element of the image
-    (2, 3, 3, 1, 1, 0, True, 1),  # not at 2, behind the image
+    (2, 3, 3, 1, 1, 0, True, 1),  # not at 2, after the image
 ]
 
 

@@ -44,7 +44,7 @@ def test_parse(text: str, spec: TapSpec) -> None:
     [
         ("code", "must be one of codes, accumulator, histogram, extremes, saturation, overflow"),
         ("", "must be one of"),
-        ("codes@", "no pattern behind the @"),
+        ("codes@", "no pattern after the @"),
     ],
 )
 def test_parse_refuses(text: str, message: str) -> None:
@@ -108,7 +108,7 @@ def python_half_up(value: int, shift: int) -> int:
 
 
 def test_saturation_counts_the_clipped_results() -> None:
-    """y1 has its Relu's clamp behind the requantizer: what the requantizer clips is counted, not what Relu clamps."""
+    """y1 has its Relu's clamp after the requantizer: what the requantizer clips is counted, not what Relu clamps."""
     lowered = residual(size=4)
     x = random_codes(2, (33, 3, 4, 4))
     expected = evaluate(lowered, {"x": X.real(x)})

@@ -95,7 +95,7 @@ def explain(
 
 
 class _Trace:
-    """The steps behind an element: each is made when a later one reads its result, hence in order of computation."""
+    """The steps that lead to an element, each made when a later one reads its result: in order of computation."""
 
     def __init__(
         self, arrays: Mapping[str, Array], constants: frozenset[str], part: int, layers: Mapping[str, Layer]

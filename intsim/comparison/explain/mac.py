@@ -67,7 +67,7 @@ def _matmul_products(elements: Elements, layer: Layer, at: Coordinate, b: Array)
 def _term(
     p: Mapping[str, Any], input: list[int] | str, x: int, x_zero: int, weight: list[int], w: int, w_zero: int
 ) -> dict[str, Any]:
-    """One product: where its factors are, their codes, what is left of these behind a zero point, the product.
+    """One product: where its factors are, their codes, what is left of these less a zero point, the product.
 
     With POST or POT weights the product is looked up: sign(w) * T[m, x - zero], m the magnitude of w.
     """
@@ -122,7 +122,7 @@ def _sum(elements: Elements, layer: Layer, at: Coordinate, products: Iterator[Ma
 def _walked(elements: Elements, layer: Layer, at: Coordinate, products: Iterator[Mapping[str, Any]], w: Array) -> Step:
     """The sum of a target with a walk of its own: the terms as they are stored, then all that an adder had to hold.
 
-    Of the partial sums behind each product only those are shown that did not fit.
+    Of the partial sums after each product only those are shown that did not fit.
     """
     total, terms = 0, []
     for term in products:

@@ -163,7 +163,7 @@ def _window(elements: Elements, layer: Layer, at: Coordinate) -> Iterator[Coordi
 
 
 def _padded_count(elements: Elements, layer: Layer, at: Coordinate) -> int:
-    """How many elements of a window lie in the image or its padding; what ceil_mode adds behind does not count."""
+    """How many elements of a window lie in the image or its padding; what ceil_mode adds at the end does not count."""
     lengths, pads = elements.shape(layer.inputs[0])[2:], layer.parameters["pads"]
     ends = [length + pads[len(lengths) + axis] for axis, length in enumerate(lengths)]
     return sum(all(i < end for i, end in zip(place, ends, strict=True)) for place in _positions(layer, at))

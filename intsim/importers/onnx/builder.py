@@ -81,7 +81,7 @@ class GraphBuilder:
         self.add_value(name, shape, format)
 
     def free_name(self, name: str) -> str:
-        """The name, with # behind it where a tensor of the file has it."""
+        """The name, with # after it where a tensor of the file has it."""
         while name in self.operands or name in self.read:
             name += "#"
         return name
@@ -173,7 +173,7 @@ class GraphBuilder:
         sources: Sequence[str],
         name: str | None = None,
     ) -> None:
-        """Append a node whose values are declared; a name that is taken gets the output's name behind it."""
+        """Append a node whose values are declared; a name that is taken gets the output's name after it."""
         while inputs and inputs[-1] == "":
             inputs = inputs[:-1]
         name = name or node.name

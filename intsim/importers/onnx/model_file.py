@@ -31,7 +31,7 @@ LARGEST_FILE = 2**31 - 1
 """What protobuf can parse, in bytes."""
 
 SMALL = 1 << 16
-"""Initializers up to so many bytes take part in ONNX's own checks: all that shape inference can need."""
+"""Initializers up to that many bytes take part in ONNX's own checks: all that shape inference can need."""
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def _cycle(nodes: Sequence[OnnxNode], makers: dict[str, int], left: set[int]) ->
 def without_identities(nodes: Sequence[OnnxNode], outputs: Sequence[str], falses: frozenset[str]) -> list[OnnxNode]:
     """The nodes without Identity and Dropout: what reads their output reads their input. falses: constants.
 
-    One whose output is an output of the graph stays where its input cannot take over the name (it is an input, a
-    constant, or another output), and the importer refuses it.
+    One whose output is an output of the graph gives its input that name. Where the input is an input of the graph, a
+    constant or another output, the node stays, and the importer refuses it.
     """
     made = {o for n in nodes for o in n.outputs}
     read = {i for n in nodes for i in n.inputs} | set(outputs)

@@ -30,7 +30,7 @@ def translate(
     codes: Format | None = None,
     keep: Format | None = None,
 ) -> None:
-    """Add the node `op` that stands for `node`, with the QuantizeLinear behind each output that has one.
+    """Add the node `op` that stands for `node`, with the QuantizeLinear after each output that has one.
 
     codes: the Format of an integer output. keep: the Format of the codes that a real output still is exactly
     (data movement) where no QuantizeLinear follows, named by the attribute `kept`; None: it is real there.
@@ -91,7 +91,7 @@ def requantize(builder: GraphBuilder, node: OnnxNode, x: Operand, quantizer: Qua
 
 
 def _name_of_codes(builder: GraphBuilder, tensor: str) -> str:
-    """A name for the codes behind a real tensor: its own, unless the graph puts out its reals."""
+    """A name for the codes of a real tensor: its own, unless the graph puts out its reals."""
     return builder.free_name(f"{tensor}#codes") if tensor in builder.model.outputs else tensor
 
 

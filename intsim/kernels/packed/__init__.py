@@ -1,7 +1,7 @@
 """Packed kernels: whole networks on NHWC buffers of bytes, in the instructions that the processor has.
 
 A buffer holds one image's codes as u8, channels last, `code + 128` for signed formats (`stored`); channels are padded
-to a multiple of 16 (at most 4 of them to 4), and the image is physically padded with the stored zero point of the
+to a multiple of 16 (at most 4 of them to 4). The image is physically padded with the stored zero point of the
 convolutions that read it. What lies in padded channels is unspecified.
 
 - `isa.py`: which instruction sets there are; `ir.py`: vectors and instructions as LLVM emitters.

@@ -30,17 +30,17 @@ SPIN = 1 << 18
 """Ticks of the time-stamp counter before a worker sleeps: about 0.1 ms."""
 
 FUNCTION, ARGUMENT = 8, 16
-"""Of the call's line, behind its number: the address of int64(argument, thread, threads), 0 to end; its argument."""
+"""Of the call's line, after its number: the address of int64(argument, thread, threads), 0 to end; its argument."""
 
 DONE, WORKERS = LINE, 2 * LINE
 STATUS, SEMAPHORE = 8, 16
-"""Of a worker's line, behind whether it sleeps."""
+"""Of a worker's line, after whether it sleeps."""
 
 PROCESS_PRIVATE = 0
 
 
 class Crew:
-    """Calls a C function int64(argument, thread, threads) in so many threads at once; the caller's is number 0.
+    """Calls a C function int64(argument, thread, threads) in `threads` threads at once; the caller's is number 0.
 
     Calls from several threads take turns. The workers end with the Crew, with `close` or with the process; a process
     that was forked has workers of its own.
@@ -150,7 +150,7 @@ def serve(shared: Any, number: Any, threads: Any) -> None:
 
 @kernel
 def await_call(shared: Any, calls: Any, line: Any) -> None:
-    """Return when there were more calls than so many."""
+    """Return when there were more calls than `calls`."""
     spins, start = 0, ticks()
     while read(shared) == calls:
         spins += 1

@@ -1,6 +1,6 @@
 """Epilogues: how a vector of accumulators becomes stored bytes, while it is still in registers.
 
-Each reads its per-channel vectors behind the accumulators' start values, and its scalars from the row of the op.
+Each reads its per-channel vectors after the accumulators' start values, and its scalars from the row of the op.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ NUMBERS = {vectors.isa: number for number, vectors in enumerate(VECTORS)}
 
 
 def vector(element: Any, lanes: int) -> Any:
-    """The type of a vector of so many elements."""
+    """The type of a vector of `lanes` elements."""
     return ir.VectorType(element, lanes)
 
 

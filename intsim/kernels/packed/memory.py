@@ -53,7 +53,7 @@ def fetch_add(typing: Any, address: Any, amount: Any) -> Any:
 
 @intrinsic
 def wait_for_all(typing: Any, barrier: Any, threads: Any, counter: Any) -> Any:
-    """Return when so many threads have come; the last one first sets the int64 at `counter` to 0.
+    """Return when `threads` threads have come; the last one first sets the int64 at `counter` to 0.
 
     barrier: the address of two cache lines: how many have come, and the number of the generation.
     """
@@ -97,7 +97,7 @@ def wait_for_all(typing: Any, barrier: Any, threads: Any, counter: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def stack(typing: Any, bytes: Any) -> Any:
-    """The address of so many bytes (literal) in the caller's frame, aligned to 64."""
+    """The address of `bytes` bytes (literal) in the caller's frame, aligned to 64."""
     if not isinstance(bytes, types.IntegerLiteral):
         return None
     size = bytes.literal_value

@@ -22,7 +22,7 @@ LINES = 4
 
 @kernel
 def run_program(tables: Any, segments: Any, places: Any, images: Any, thread: Any, threads: Any, shared: Any) -> None:
-    """Run a program on so many images; each of the threads makes this same call with its own number.
+    """Run a program on `images` images; each of the threads makes this same call with its own number.
 
     tables: int64[threads, ops, COLUMNS], a copy for each thread, whose addresses are in its own workspace.
     segments: int64[n, 3]: first op, stop, and whether its ops take all images at once. In the others, images are shared
@@ -108,7 +108,7 @@ def place_image(table: Any, places: Any, first: Any, stop: Any, image: Any) -> N
 
 @kernel
 def run_part(table: Any, op: Any, part: Any, parts: Any) -> None:
-    """Part number `part` of so many of an op; the first one also fills the padding around its output."""
+    """Part number `part` of `parts` of an op; the first one also fills the padding around its output."""
     total = table[op, TOTAL]
     if part == 0 and table[op, BORDER] != 0:
         fill_border(table[op, BORDER])

@@ -1,7 +1,7 @@
 """Requantizers as epilogues: from a spec function's parameters to the vectors and scalars that an epilogue reads.
 
-Each function says in words why there is none where it is not proved that the epilogue gives the spec's codes for every
-accumulator within the bounds, or where the spec refuses one of them.
+An epilogue must be proved to give the spec's codes for every accumulator within the bounds. Where it is not, or where
+the spec refuses one of them, each function says so in words.
 """
 
 from __future__ import annotations

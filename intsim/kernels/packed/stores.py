@@ -1,4 +1,4 @@
-"""How vectors of results become stored bytes in memory, four vectors at a time where there are as many."""
+"""How vectors of results become stored bytes in memory, four vectors at a time where there are four."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def count_clipped(
 
 
 def result_lanes(result: Value) -> Any:
-    """The type of a vector of i32 with as many lanes."""
+    """The type of a vector of i32 with the same number of lanes."""
     return vector(I32, result.type.count)
 
 
@@ -42,7 +42,7 @@ def store_results(
 ) -> None:
     """Store clamp(result, LOW, HIGH) + OFFSET of each unclamped result, `lanes` elements at each place.
 
-    joined: the places of each four results, from the first on, lie one behind the other.
+    joined: the places of each four results, from the first on, lie one after the other.
 
     Bytes are made four vectors at a time. Integers are narrowed with saturation, which changes nothing that the clamp
     does not change too: i32 to i16, + OFFSET, to u8, and only then the clamp, of four vectors at once.
@@ -112,7 +112,7 @@ def add_saturating(b: Builder, x: Value, y: Value) -> Value:
 def _scatter(b: Builder, v: Vectors, stored: Value, places: Sequence[Value]) -> None:
     """Store the four vectors whose bytes lie four by four in `stored`, as packs of packs leave them.
 
-    places: of each of the four, or of the first where they lie one behind the other.
+    places: of each of the four, or of the first where they lie one after the other.
     """
     words = b.bitcast(stored, vector(I32, v.lanes))
     if len(places) == 1:

@@ -1,4 +1,4 @@
-"""A positive float as an integer of so many bits and an exponent: where TFLite's and TOSA's derivations agree."""
+"""A positive float as an integer of N bits and an exponent: where TFLite's and TOSA's derivations agree."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def default_image(lowered: Lowered, name: str, rows: Collection[str] = ()) -> Im
 
 
 OF_THE_TENSOR = ("accumulator", "moved", "unclamped")
-"""Steps on the way to a tensor, behind its name and `#`, that have its shape."""
+"""Steps on the way to a tensor that have its shape, as they stand after its name and `#`."""
 
 ELEMENTWISE = frozenset({"clip", "copy", "requantize", "table"})
 """Layers whose result has the shape of their operand."""

@@ -11,7 +11,7 @@ import numpy as np
 from intsim.formats import Format
 
 FEW = 4
-"""Channels of a pixel of an input that has at most so many; all others have a multiple of WIDTH."""
+"""Channels of a pixel of an input that has at most FEW; all others have a multiple of WIDTH."""
 
 WIDTH = 16
 

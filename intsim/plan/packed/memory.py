@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """A buffer of so many bytes, needed from op `first` to op `last`, both included."""
+    """A buffer of `size` bytes, needed from op `first` to op `last`, both included."""
 
     first: int
     last: int

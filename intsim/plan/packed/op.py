@@ -23,7 +23,7 @@ LINE = 64
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image lies in a workspace: `first` is the offset of its first pixel, behind the padding around it.
+    """Where an image lies in a workspace: `first` is the offset of its first pixel, inside the padding around it.
 
     arena: the number of the arena; stride: bytes from one image to the next, 0 where there is one at a time. channel:
     bytes of a pixel before the first channel that is meant.
@@ -133,7 +133,7 @@ class PackedOp(ABC):
 
     @abstractmethod
     def row(self, places: Mapping[str, Place], images: int) -> TableRow:
-        """Its row of the op table, for so many images at most."""
+        """Its row of the op table, for `images` images at most."""
 
 
 def border(place: Place, base: int) -> Array:

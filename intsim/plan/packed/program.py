@@ -40,10 +40,10 @@ WORKSPACES = 3
 """Workspaces that are kept for the next run: those used last."""
 
 WORTH_THREADS = 1 << 24
-"""Products of a run from which on more threads than one are quicker: they wait for each other behind each op."""
+"""Products of a run from which on more threads than one are quicker: they wait for each other after each op."""
 
 SLACK = 64
-"""Bytes before and behind each buffer, which whole vectors may touch."""
+"""Bytes before and after each buffer, which whole vectors may touch."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Program:
         self._workspaces: dict[tuple[int, int], Workspace] = {}
 
     def rows(self, images: int) -> tuple[TableRow, ...]:
-        """The rows of the op table for runs of so many images."""
+        """The rows of the op table for runs of `images` images."""
         if self._single is None:
             self._single = [None if op.whole else op.row(self.places, 1) for op in self.ops]
         return tuple(

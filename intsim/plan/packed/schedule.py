@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Made:
-    """What a program made of so many images: arrays by value name, and the array of its counts."""
+    """What a program made of `images` images: arrays by value name, and the array of its counts."""
 
     arrays: Mapping[str, Array]
     counts: Array
@@ -106,7 +106,7 @@ def choose_ops(
             op = op.counting_clipped(clipping) if op.clips else "it has no form that counts what is clipped"
         found.append((group, op))
         if isinstance(op, str) or op.output in replaced:
-            known.clear()  # behind a layer that runs by itself, or whose readers are given codes, a new program begins
+            known.clear()  # after a layer that runs by itself, or whose readers are given codes, a new program begins
         else:
             known[op.output] = op.image
     return found

@@ -10,7 +10,7 @@ from intsim.plan.packed.image import Image, Padding
 
 @dataclass(frozen=True)
 class Geometry:
-    """A two-dimensional window: kernel, strides, dilations, and the padding before and behind the image."""
+    """A two-dimensional window: kernel, strides, dilations, and the padding before and after the image."""
 
     kernel: tuple[int, int]
     strides: tuple[int, int]
@@ -29,8 +29,8 @@ def fits(
 ) -> bool:
     """Whether an image has as many lines and columns as there are windows: a declared shape may be wrong."""
     lengths = (
-        count(length, k, s, before, behind, d, ceil_mode)
-        for length, k, s, before, behind, d in zip(
+        count(length, k, s, before, after, d, ceil_mode)
+        for length, k, s, before, after, d in zip(
             (source.height, source.width), kernel, strides, pads[:2], pads[2:], dilations, strict=True
         )
     )

@@ -55,7 +55,7 @@ class ModelWriter:
     def dequantized(
         self, codes: Any, scale: Any, zero: Any = 0, kind: int = TensorProto.INT8, name: str = "", axis: int = 0
     ) -> str:
-        """Constant codes behind a DequantizeLinear."""
+        """Constant codes after a DequantizeLinear."""
         scale = np.asarray(scale, np.float32)
         zeros = np.broadcast_to(np.asarray(zero), scale.shape)
         q = self.constant(np.asarray(codes), name, kind=kind)

@@ -88,7 +88,7 @@ def test_integers_move(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in MOVES if not n.startswith(("pad", "resize"))])
 def test_constants_are_moved_at_once(name: str) -> None:
-    """On weights behind their DequantizeLinear (torch exports a Transpose there)."""
+    """On weights after their DequantizeLinear (torch exports a Transpose there)."""
     w = ModelWriter()
     codes = np.arange(120).reshape(1, 4, 6, 5) % 100
     y = MOVES[name](w, w.dequantized(codes, 0.5, 7, name="k"))

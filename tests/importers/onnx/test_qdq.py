@@ -124,7 +124,7 @@ def test_one_scale_in_a_list_is_per_tensor() -> None:
 
 
 def test_float_weights_are_quantized_at_once() -> None:
-    """torch keeps them as floats behind QuantizeLinear and DequantizeLinear; ties go to even."""
+    """torch keeps them as floats after QuantizeLinear and DequantizeLinear; ties go to even."""
     w = ModelWriter()
     x = w.quantized(w.input("x", ["N", 6]), 0.5, 3)
     k = w.quantized(w.constant(f32([0.25, 0.75, 1.25, 1000, -1000, np.inf]), "k"), 0.5, 3, output="k_q")

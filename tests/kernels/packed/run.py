@@ -32,7 +32,7 @@ each_isa = pytest.mark.parametrize(
 
 
 class Buffer:
-    """An image's bytes, channels last, in its physical padding, with slack before and behind it.
+    """An image's bytes, channels last, in its physical padding, with slack before and after it.
 
     codes: int[C, H, W] of stored bytes. pads: top, left, bottom, right, filled with `fill`. Padded channels hold noise.
     """
@@ -77,7 +77,7 @@ class Buffer:
 
 
 def buffer(size: int) -> tuple[Bytes, Bytes]:
-    """Zeroed memory of so many bytes, aligned to 64, and all of it with its slack of GUARD bytes."""
+    """Zeroed memory of N bytes, aligned to 64, and all of it with its slack of GUARD bytes."""
     raw = np.zeros(size + 3 * SLACK, np.uint8)
     first = -raw.ctypes.data % SLACK
     whole = raw[first : first + size + 2 * SLACK]
@@ -111,7 +111,7 @@ def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def call(op: Any, columns: Mapping[int, Any], parts: int = 1) -> None:
-    """Run all units of an op in so many parts, the last part first."""
+    """Run all units of an op in N parts, the last part first."""
     row = make_row(columns)
     total = int(row[TOTAL])
     for part in reversed(range(parts)):

@@ -96,7 +96,7 @@ def check(isa: str, op: str, acc: Values, given: Mapping[str, Any], bounds: tupl
 
 
 def spread(given: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Each channel's parameters so many times."""
+    """Each channel's parameters that many times."""
     return {k: np.repeat(v, count) if isinstance(v, np.ndarray) else v for k, v in given.items()}
 
 
@@ -277,7 +277,7 @@ def test_what_is_refused() -> None:
 
 
 def sums_of_64_bits(random: np.random.Generator, bits: int, count: int) -> Values:
-    """Sums of either sign and every magnitude up to so many bits, both ends among them."""
+    """Sums of either sign and every magnitude up to N bits, both ends among them."""
     sums = random.integers(0, 1 << (bits - 1), count) >> random.integers(0, bits - 1, count)
     sums = np.where(random.integers(0, 2, count) > 0, sums, -sums)
     sums[:2] = -(1 << (bits - 1)), (1 << (bits - 1)) - 1

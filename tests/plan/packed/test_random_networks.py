@@ -48,7 +48,7 @@ class Growing(Network):
         self.formats[name] = format or self.inputs[name][1]
 
     def pick(self, names: list[str]) -> str:
-        """One of so many names."""
+        """One of the names."""
         return names[int(self.random.integers(len(names)))]
 
     def grow(self) -> None:

@@ -119,7 +119,7 @@ def test_counts_of_each_image(isa: str) -> None:
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_tap_in_the_middle_divides_nothing(isa: str) -> None:
-    """A program goes on behind what is shown or counted."""
+    """A program goes on after what is shown or counted."""
     stages = make_stages(PLAN, isa, Wanted(frozenset(["total", "y3"]), {"y1": (True, False)}, frozenset(["y2"])), ())
     assert [stage.segment is not None for stage in stages] == [True, False, True, False, False, True]
     last = stages[-1].segment

@@ -88,7 +88,7 @@ def _real_mean(b: Builder, total: Value, words: Words) -> Value:
 
 
 def _through(epilogue: Epilogue) -> Mean:
-    """The epilogue of (total + start), its vectors behind it in the constants."""
+    """The epilogue of (total + start), its vectors after it in the constants."""
 
     def emit(b: Builder, total: Value, words: Words) -> Value:
         own = [words(1 + i, I32) for i in range(epilogue.vectors)]
@@ -98,7 +98,7 @@ def _through(epilogue: Epilogue) -> Mean:
 
 
 MEANS = (Mean("quotient", _code, _quotient), Mean("average_pool_float32", _real_code, _real_mean, real=True))
-"""By number; the numbers behind them are those of EPILOGUES."""
+"""By number; the numbers after them are those of EPILOGUES."""
 
 QUOTIENT, FLOAT32, THROUGH = range(3)
 
@@ -178,7 +178,7 @@ def fits_float32(taps: int, x_scale: float, scale: float) -> bool:
 
 
 def fits_sum(taps: int) -> bool:
-    """Whether i32 holds the sum of so many stored bytes less a stored zero point, so that THROUGH is exact."""
+    """Whether i32 holds the sum of `taps` stored bytes less a stored zero point, so that THROUGH is exact."""
     return 255 * taps < 1 << 30
 
 

@@ -36,7 +36,7 @@ def make(width: int) -> Any:
 
 
 def width_for(channels: int) -> int:
-    """The widest copy that so many bytes have room for."""
+    """The widest copy that `channels` bytes have room for."""
     return next(width for width in (64, 32, 16, 8, 4, 2, 1) if width <= channels)
 
 

@@ -48,7 +48,7 @@ CHANNELS, WIDTH, LINE, PIXEL, RESULT, ZERO, FIRST, CODES = range(FREE, FREE + 8)
 """C, W; bytes of a packed line and of a packed pixel; the address of TABLE or FOUND; the byte ZERO; FIRST; CODES."""
 
 FEW = 16
-"""Up to so many codes, `few` is the faster one."""
+"""Up to that many codes, `few` is the faster one."""
 
 NOTHING = (255, 0, 0, 0)
 """FOUND of no bytes."""
@@ -57,7 +57,7 @@ PIXEL_OF_FEW = 4
 """Bytes of a pixel of few channels; all others have a multiple of 16."""
 
 BLOCK = 64
-"""Bytes that are compressed at once; what may be read behind a run."""
+"""Bytes that are compressed at once; what may be read after a run."""
 
 CHUNK = 4096
 """Bytes of a buffer in the first-level cache."""
@@ -66,7 +66,7 @@ TABLES = 8
 """One for each byte of a word of 8."""
 
 BUFFER = CHUNK + 2 * BLOCK
-"""Bytes of a buffer, with room behind what is put there in blocks."""
+"""Bytes of a buffer, with room after what is put there in blocks."""
 
 TABLE_BYTES = 4 * 256 * TABLES
 
@@ -227,7 +227,7 @@ def count_bytes(table: Any, address: Any, bytes: Any) -> None:
 
 @kernel
 def count_pixels(table: Any, address: Any, pixels: Any, channels: Any) -> None:
-    """`count_bytes` of the first `channels` bytes of so many pixels of 4."""
+    """`count_bytes` of the first `channels` bytes of `pixels` pixels of 4."""
     for i in range(0, 4 * pixels - 4, 8):
         word = load_word(address + i)
         for c in range(channels):
@@ -262,7 +262,7 @@ def move(typing: Any, to: Any, source: Any) -> Any:
 
 @intrinsic
 def compress_block(typing: Any, to: Any, source: Any, zero: Any, bytes: Any) -> Any:
-    """Put those of so many bytes (at most BLOCK) that differ from `zero` next to each other; how many there are."""
+    """Put those of `bytes` bytes (at most BLOCK) that differ from `zero` next to each other; how many there are."""
 
     def generate(context: Any, b: Builder, signature: Any, args: Any) -> Any:
         to, source, zero, bytes = args
@@ -379,7 +379,7 @@ def _by_word(b: Builder, counts: Value) -> Value:
 
 
 def _first(b: Builder, bytes: Value, size: int) -> Value:
-    """True in the first so many lanes, at most `size`."""
+    """True in the first `bytes` lanes, at most `size`."""
     numbers = ir.Constant(vector(I8, size), list(range(size)))
     some = b.trunc(smin(b, bytes, const(size)), I8)
     return b.icmp_unsigned("<", numbers, splat(b, some, size))

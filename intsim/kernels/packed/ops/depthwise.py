@@ -43,7 +43,7 @@ line and of a pixel of the input, and of the output; the output's size in pixels
 weights and parameters, block after block."""
 
 TAP_OFFSETS, STEPS, STRIDE_H, STRIDE_W = range(FREE + 10, FREE + 14)
-"""Only for `make_taps`: int64 offsets of taps from a window's first element, as many for each of STEPS as a lane has
+"""Only for `make_taps`: int64 offsets of taps from a window's first element, for each of STEPS as many as a lane has
 codes; bytes from one window to the next."""
 
 REGISTERS = 14
@@ -160,7 +160,7 @@ def columns_for(kernel_w: int, stride_w: int, width: int) -> int:
 
 
 def _pieces(kernel_w: int, stride_w: int, columns: int, codes: int) -> list[tuple[int, int]]:
-    """Output column and run of so many pixels, for each run that a column's window meets."""
+    """Output column and run of `codes` pixels, for each run that a column's window meets."""
     return [
         (d, q) for d in range(columns) for q in range(d * stride_w // codes, (d * stride_w + kernel_w - 1) // codes + 1)
     ]

@@ -62,7 +62,7 @@ BLOCKS, STEPS, STACK = range(FREE, FREE + 3)
 
 ROW, K, A_ZERO, B_ZERO, MASK, TEMPLATE, PARAMETERS = range(FREE + 3, FREE + 10)
 """Of `pack`: bytes from a row of b to the next; K; the stored bytes of the zero points; addresses: i16[blocks, BLOCK],
--1 for columns and 0 behind them, and the parameters i32[blocks, 1 + vectors, BLOCK] of which the start values lack the
+-1 for columns and 0 after them, and the parameters i32[blocks, 1 + vectors, BLOCK] of which the start values lack the
 sums; bytes from the first weight of OUT to the first parameter."""
 
 ROW_OFFSETS, TAP_OFFSETS, OUT_OFFSETS, ROWS, TILES, OUT_STACK, WEIGHT_STACK, PARAMETERS2 = range(FREE + 3, FREE + 11)

@@ -34,9 +34,9 @@ from intsim.kernels.packed.stores import count_clipped, store_results
 
 LINE, LINE2, OUT_LINE, RUNS, RUN, STEP, STEP2, OUT_STEP, MASK = range(FREE, FREE + 9)
 """Bytes from line to line of each input and of the output; runs in a line, the elements of one, and the bytes from one
-to the next (STEP2 is 0 where the second operand is one pixel, and each pixel of the first a run); where clipped results
-are counted, the address of a byte of 0 or 255 for each element of a line, which says where they are, and 64 bytes of 0
-behind them."""
+to the next. STEP2 is 0 where the second operand is one pixel, and each pixel of the first a run. MASK: where clipped
+results are counted, the address of a byte for each element of a line, 255 where it counts and else 0. After them stand
+64 bytes of 0."""
 
 ZERO_A, ZERO_B, FACTOR_A, FACTOR_B, START = range(FREE + 9, FREE + 14)
 """What is subtracted from the stored codes of each operand; what they are multiplied or shifted by, and the constant
@@ -117,7 +117,7 @@ def make(combine: int, epilogue: int, isa: int, count: int, vectors: int) -> Any
     A line is any run of codes that lies in one piece in all three buffers: a line of the image, or more of it where
     there is no physical padding; TOTAL is their number. Codes are u8; i16 where the epilogue's are. vectors: how many
     vectors of `lanes` codes at a time: 4 where runs are long, 1 where they are pixels whose codes are no multiple of
-    4 * lanes. Nothing is written behind a run; up to 63 bytes behind it are read, so that i16 take 8 lanes at most.
+    4 * lanes. Nothing is written after a run; up to 63 bytes after it are read, so that i16 take 8 lanes at most.
     OUT may be IN or IN2 where their strides are equal.
     """
 

@@ -23,7 +23,7 @@ V_OFFSETS, C_OFFSETS, LENGTH, CHANNELS, OUT_V, OUT_U = range(FREE, FREE + 6)
 
 @functools.cache
 def make() -> Any:
-    """The cfunc; a unit is one v. Up to 15 bytes behind a run of the input are read; padded channels hold anything."""
+    """The cfunc; a unit is one v. Up to 15 bytes after a run of the input are read; padded channels hold anything."""
 
     def transpose(row: Any, start: Any, stop: Any) -> Any:
         for unit in range(start, stop):
@@ -57,7 +57,7 @@ def _emit(b: Builder, row: Value, unit: Value) -> None:
         lines = [b.add(source, load(b, offsets, I64, b.mul(number, const(8)))) for number in numbers]
         with cgutils.for_range_slice(b, const(0), column(LENGTH), const(BLOCK)) as (u, _):
             stored = transposed(b, [load(b, b.add(line, u), vector(I8, BLOCK)) for line in lines])
-            # backward: what is put at the last place for a u behind it, the last one then overwrites
+            # backward: what is put at the last place for a u after it, the last one then overwrites
             for i in reversed(range(BLOCK)):
                 place = b.mul(smin(b, b.add(u, const(i)), last_u), size)
                 store(b, stored[i], b.add(b.add(out, place), c))

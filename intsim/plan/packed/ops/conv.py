@@ -45,10 +45,10 @@ TILE_COST = {"avx512vnni": 0, "avxvnni": 1, "avx2": 1, "avx2_pairs": 1, "avx2_i1
 """What a tile costs beside its pixels, in pixels."""
 
 AT_ONCE = 1 << 18
-"""Weights that are put in order at a time; a few arrays of so many elements are made of them."""
+"""Weights that are put in order at a time; a few arrays of that size are made of them."""
 
 WASTE = 8
-"""A grouped convolution is merged into larger groups, with zeros, up to so many times its products."""
+"""A grouped convolution is merged into larger groups, with zeros, up to that many times its products."""
 
 
 class PackedConv(PackedOp):
@@ -259,7 +259,7 @@ class PackedConv(PackedOp):
 
 
 def tile_pixels(form: str, vectors: int, count: int) -> int:
-    """Pixels of a tile, of so many: those that waste least on the last one, which overlaps."""
+    """Pixels of a tile, for that many in all: those that waste least on the last one, which overlaps."""
     sizes = [p for p in TILES[form][vectors] if p <= count] or [count]
     return min(sizes, key=lambda p: -(-count // p) * (p + TILE_COST[form]))
 
@@ -276,7 +276,7 @@ def merged(groups: int, outputs: int, channels: int, all_channels: int) -> int:
 def accept_mac(
     group: Group, source: Image, image: Image, bounds: Bounds, isa: str
 ) -> PackedConv | PackedDepthwise | str:
-    """The packed op of a conv or matmul layer and what is fused behind it; in words why there is none."""
+    """The packed op of a conv or matmul layer and what is fused after it; in words why there is none."""
     layer = group.layers[0]
     p = layer.parameters
     if len(layer.inputs) != 1:

@@ -142,7 +142,7 @@ class _Product(PackedOp):
 
 
 def accept_matmul(group: Group, sources: tuple[Image, Image], image: Image, bounds: Bounds) -> PackedMatmul | str:
-    """The packed op of a matrix product of two activations and what is fused behind it; in words why there is none."""
+    """The packed op of a matrix product of two activations and what is fused after it; in words why there is none."""
     p, (a, b) = group.layers[0].parameters, sources
     if not bounds.cannot_overflow or (p.get("summation") or PLAIN).spill_shift:
         return "its sums may leave the accumulator, or are rounded between passes"

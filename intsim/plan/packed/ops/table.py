@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 class PackedTable(PackedOp):
-    """A table look-up of every byte; by channel where there are as many tables."""
+    """A table look-up of every byte; by channel where each has its own."""
 
     def __init__(self, group: Group, image: Image, entries: Array) -> None:
         """entries: what is stored by stored byte, u8[256] or u8[bytes of a pixel, 256]; by word + 2**15, i16[65536]."""

@@ -1,4 +1,4 @@
-"""Another axis as the channels: every element at its place, in parts, nothing written between pixels or behind them."""
+"""Another axis as the channels: every element at its place, in parts, nothing written between pixels or after them."""
 
 from __future__ import annotations
 

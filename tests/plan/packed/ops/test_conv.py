@@ -54,7 +54,7 @@ DILATIONS = [(1, 1), (2, 1), (1, 2)]
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution: w int[outputs, per, *kernel]; images of so many channels and that size give outputs of size `out`.
+    """A convolution: w int[outputs, per, *kernel]; images of such a size give outputs of size `out`.
 
     Only few distinct sizes and channels are drawn, for each number of pixels and vectors of a tile is compiled.
     """

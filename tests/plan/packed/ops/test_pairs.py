@@ -41,7 +41,7 @@ OPS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", OPS)
 @pytest.mark.parametrize("shape", [(20, 3, 5), (64, 2, 3), (5, 1, 1)])
 def test_two_images(name: str, shape: tuple[int, int, int]) -> None:
-    """With and without a clamp behind it; what reads the sums is padded, so that their lines lie apart."""
+    """With and without a clamp after it; what reads the sums is padded, so that their lines lie apart."""
     op, parameters = OPS[name]
     net = Network()
     net.input("a", shape, A)
