@@ -114,7 +114,9 @@ class _QdqWriter:
         metadata = dict(node.metadata)
         if node.name in self.assignment.biases:
             metadata[METADATA] = self.assignment.biases[node.name].metadata
-        made = tuple(o if o in self.before_clamp else self._new(f"{o}.float") for o in node.outputs)
+        # A tensor before its clamp has no codes; by its own name where nothing else can claim that.
+        bare = self.before_clamp if self.outputs is None else ()
+        made = tuple(o if o in bare else self._new(f"{o}.float") for o in node.outputs)
         self._emit(rewired(node, inputs=inputs, outputs=made, metadata=metadata))
         for output, real in zip(node.outputs, made, strict=True):
             if output in self.before_clamp:

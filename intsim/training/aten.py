@@ -135,7 +135,8 @@ def _clip(low: str, high: str) -> Callable[[Call], Made]:
 
 
 def _leaky_relu(call: Call) -> Made:
-    return "LeakyRelu", [call.value("self")], {"alpha": float(call["negative_slope"])}
+    # ONNX keeps attributes in float32, and the table is made of what it keeps.
+    return "LeakyRelu", [call.value("self")], {"alpha": float(np.float32(call["negative_slope"]))}
 
 
 def _hardsigmoid(call: Call) -> Made:

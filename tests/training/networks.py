@@ -18,9 +18,9 @@ Array = np.ndarray[Any, Any]
 class Branches(nn.Module):
     """A residual network with concat, pools of every kind, functions as tables, uneven pads, shared Relu modules."""
 
-    def __init__(self, sigmoid: bool = True) -> None:
+    def __init__(self, tables: bool = True) -> None:
         super().__init__()
-        self.sigmoid = sigmoid  # its table of 65,536 entries takes seconds
+        self.tables = tables  # of 16 bits, they take seconds
         self.conv1 = nn.Conv2d(3, 6, 3, padding="same")
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(6, 6, 4, padding="same", bias=False)
@@ -34,8 +34,10 @@ class Branches(nn.Module):
         z = self.relu(self.bn2(self.conv2(y)))
         z = functional.relu6(z + y, inplace=True)
         z = torch.cat([functional.avg_pool2d(z, 3, 2, 1), functional.max_pool2d(y, 3, 2, 1)], 1)
-        z = self.swish(self.conv3(z))
-        z = functional.leaky_relu(z, 0.1) - (torch.sigmoid(z) if self.sigmoid else z)
+        z = self.conv3(z)
+        if self.tables:
+            z = self.swish(z)
+            z = functional.leaky_relu(z, 0.1) - torch.sigmoid(z)
         z = functional.adaptive_avg_pool2d(z, 2)
         logits: Tensor = self.fc(functional.dropout(z.view(z.size(0), -1), 0.5, self.training))
         return logits
@@ -64,7 +66,8 @@ def mismatches(q: QuantizedModule, x: Tensor, model: intsim.Model | None = None)
     taps = model.run(x.numpy(), taps=["codes"]).taps
     theirs = {name: tap.codes for name, tap in taps.items() if tap.codes is not None}
     ours = q.codes(x)
-    assert set(ours) == set(theirs)
+    # A concat of equal formats before a Relu has codes in the engine, though no quantizer stands there.
+    assert set(ours) == {name for name in theirs if not name.endswith(".float")}
     assert all(ours[name].shape == theirs[name].shape for name in ours)
     return {name: int((ours[name] != theirs[name]).sum()) for name in ours}
 

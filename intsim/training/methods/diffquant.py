@@ -118,7 +118,7 @@ def _named_by_layers(graph: FloatGraph) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Runs:
-    """The float network's tensors for every batch, as `measure` asks for them. Errors: UnusableInput names a bad one."""
+    """The float network's tensors for every batch, for `measure`. Errors: UnusableInput names a bad one."""
 
     traced: Traced
     origin: Mapping[str, str]
