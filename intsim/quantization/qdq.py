@@ -8,6 +8,9 @@ Relu, Clip and Pad act on int8 codes directly: between float tensors a runtime w
 before them, in float, because with signed codes it cannot tell that the quantizer clips at zero by itself. ONNX
 has those ops for int8 only; at other widths a Relu or Clip stands before the quantizer, which gives the same
 codes, because rounding is monotonic and zero has the code 0.
+
+Codes of a width that ONNX has no type for lie in the next wider type, int8 or int16, and a Clip on them says how many
+bits they have. Constants of such a width have the wider type alone.
 """
 
 from __future__ import annotations
@@ -33,6 +36,12 @@ Array = np.ndarray[Any, Any]
 
 STORED = {2: TensorProto.INT2, 4: TensorProto.INT4, 8: TensorProto.INT8, 16: TensorProto.INT16}
 """Bits -> ONNX's type of signed codes."""
+
+
+def container(bits: int) -> int:
+    """The width of the type that holds codes of 2 to 16 bits: their own, else the next that ONNX can clip."""
+    return bits if bits in STORED else 8 if bits < 8 else 16
+
 
 ON_CODES = CLAMPS | {"Pad"}
 """Ops that act on int8 codes."""
@@ -167,9 +176,15 @@ class _QdqWriter:
 
     def _quantize(self, name: str, real: str) -> None:
         """real -> codes -> reals again, where anything reads them."""
+        bits = self.assignment.bits[name]
         self.codes[name] = self._name_of_codes(name)
+        made = self.codes[name] if bits in STORED else self._new(f"{name}.unclipped")
         inputs = (real, *self._format(name))
-        self._emit(OnnxNode(f"{name}.quantize", "QuantizeLinear", "", inputs, (self.codes[name],), {}, {}))
+        self._emit(OnnxNode(f"{name}.quantize", "QuantizeLinear", "", inputs, (made,), {}, {}))
+        if bits not in STORED:
+            low, high = (np.array(bound, _stored(bits)) for bound in (-(1 << (bits - 1)), (1 << (bits - 1)) - 1))
+            bounds = self._constant(f"{name}.low", low), self._constant(f"{name}.high", high)
+            self._emit(OnnxNode(f"{name}.clip", "Clip", "", (made, *bounds), (self.codes[name],), {}, {}))
         self._dequantize_where_read(name)
 
     def _dequantize_where_read(self, name: str) -> None:
@@ -194,10 +209,10 @@ class _QdqWriter:
 
     def _format(self, name: str) -> tuple[str, str]:
         """The constants that hold a tensor's scale and zero point."""
-        bits = self.assignment.bits[name]
-        if bits not in self.zeros:
-            self.zeros[bits] = self._constant("zero_point", np.zeros((), _stored(bits)))
-        return self._scale(self.assignment.exponents[name]), self.zeros[bits]
+        width = container(self.assignment.bits[name])
+        if width not in self.zeros:
+            self.zeros[width] = self._constant("zero_point", np.zeros((), _stored(width)))
+        return self._scale(self.assignment.exponents[name]), self.zeros[width]
 
     def _scale(self, exponent: int) -> str:
         if exponent not in self.scales:
@@ -232,7 +247,7 @@ class _QdqWriter:
 
 def _stored(bits: int) -> np.dtype[Any]:
     """The NumPy dtype of codes of that many bits."""
-    return helper.tensor_dtype_to_np_dtype(STORED[bits])
+    return helper.tensor_dtype_to_np_dtype(STORED[container(bits)])
 
 
 def _int8(bound: float, exponent: int) -> Array:

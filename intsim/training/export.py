@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
-from intsim.errors import UnusableInput
 from intsim.quantization.bias import Bias
 from intsim.quantization.float_graph import FloatGraph, free_name
 from intsim.quantization.placement import CodedTensor
 from intsim.quantization.prepare import OLDEST_OPSET
-from intsim.quantization.qdq import STORED, Assignment, write_qdq
+from intsim.quantization.qdq import Assignment, container, write_qdq
 from intsim.training.modules.mac import Mac
 
 METADATA = {"intsim.target": "diffquant"}
@@ -31,7 +30,7 @@ def exported(
     The codes of a tensor have the tensor's name, those of the input are `NAME.codes`; the reals that come out are
     called `output` (`output_0`, … where there are several).
 
-    exponents, bits: by tensor. macs: the layers with weights, by node. Errors: UnusableInput for widths without a type.
+    exponents, bits: by tensor. macs: the layers with weights, by node.
     """
     exponents, bits, biases = dict(exponents), dict(bits), dict[str, Bias]()
     for node in graph.nodes:
@@ -44,12 +43,7 @@ def exported(
         bias = layer.quantized_bias(exponents[x] + exponents[weight])
         if bias is not None:
             biases[node.name] = bias
-    for name, width in bits.items():
-        if width not in STORED:
-            raise UnusableInput(
-                f"tensor {name!r}: ONNX has no type of {width} bits; choose {', '.join(map(str, STORED))}"
-            )
-    graph.opset = max(graph.opset, *(OLDEST_OPSET[width] for width in bits.values()))
+    graph.opset = max(graph.opset, *(OLDEST_OPSET[container(width)] for width in bits.values()))
     numbered = {name: f"output_{i}" if len(graph.outputs) > 1 else "output" for i, name in enumerate(graph.outputs)}
     outputs = {name: free_name(wanted, bits) for name, wanted in numbered.items()}
     return write_qdq(graph, Assignment(bits, places, exponents, biases), METADATA, outputs)

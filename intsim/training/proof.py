@@ -65,7 +65,7 @@ def _no_shortcuts() -> Iterator[None]:
 
 @functools.cache
 def check_build() -> None:
-    """Run convolutions and matrix products whose sums come close to 2**24, and compare them with int64.
+    """Run convolutions and matrix products whose sums come close to 2**24, and compare them with float64.
 
     Errors: UnusableInput where one differs: this build of PyTorch cannot be used.
     """

@@ -124,7 +124,7 @@ class QuantizedModule(nn.Module):
         return {name: check_exponent(e, name) for name, e in found.items()}
 
     def to_model(self) -> onnx.ModelProto:
-        """The quantized network as ONNX, with the integers of `codes`. Errors: UnusableInput: no type of a width."""
+        """The quantized network as ONNX, with the integers of `codes`."""
         macs = {step.name: step.layer for step in self.steps if isinstance(step.layer, Mac)}
         graph = replace(self.graph, constants=dict(self.graph.constants))
         return exported(graph, self.places, self.exponents(), self.bits(), macs)

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from intsim.errors import OutOfDomain, UnusableInput
 from intsim.importers.onnx.onnx_node import OnnxNode
+from intsim.ops import MACS
 from intsim.quantization.calibrate import measure
 from intsim.quantization.candidates import try_tensor
 from intsim.quantization.float_graph import FloatGraph, rewired
-from intsim.quantization.placement import MACS, MOVES, CodedTensor, clamps_behind, find_places
+from intsim.quantization.placement import CodedTensor, clamps_behind, find_places
 from intsim.quantization.post_training import choose_exponents, coded_constants, fold
 from intsim.quantization.truncation_points import exact_momentum
 from intsim.training.bits import Bits
@@ -135,13 +136,13 @@ class _Runs:
             yield True, {name: found[source] for name, source in sources.items()}
 
     def _source(self, name: str) -> str:
-        """A value of the program with the numbers of this tensor: itself, or what only moves them."""
+        """A value of the program with the numbers of this tensor: itself, or its flattened form."""
         if name == self.graph.input:
             return name
         original = self.origin.get(name, name)
         if original in self.traced.values:
             return original
         reader = self.graph.only_consumer(name)
-        if reader is not None and reader.op in MOVES:
+        if reader is not None and reader.op == "Flatten":
             return self._source(reader.outputs[0])
         raise OutOfDomain(f"tensor {name!r}: it is not in the float module, so that it cannot be calibrated")
