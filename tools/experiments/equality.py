@@ -17,6 +17,7 @@ import intsim
 from intsim import training
 from intsim.files import write_file
 from intsim.images import Preprocess
+from intsim.training.checkpoint import read_tensors
 from intsim.training.data import read_jpegs
 from intsim.training.models import MODELS
 
@@ -71,8 +72,6 @@ def main(
     output: Path,
 ) -> None:
     """Compare training and engine on each network, one thread."""
-    from safetensors.torch import load_file
-
     torch.set_num_threads(1)
     x = torch.from_numpy(read_jpegs(path, IMAGENET, first=count).reals())
     rows: list[dict[str, object]] = []
@@ -83,7 +82,7 @@ def main(
             network = calibrated(MODELS[name](classes=10, channels=3, size=32, width=width), x)
         else:
             network = MODELS[name]()
-            network.load_state_dict(load_file(found))
+            network.load_state_dict(read_tensors(found)[0])
             network.eval()
         for width_of_codes in bits:
             about = {"model": name, "weights": "random, calibrated" if found is None else found.name}

@@ -17,13 +17,12 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from intsim.files import read_arrays, write_file
 from intsim.images import Preprocess
+from intsim.training.checkpoint import load_checkpoint, read_tensors, save_checkpoint, tensor_bytes
 from intsim.training.data import Batches, Samples, read_jpegs, shift_and_flip
 from intsim.training.models import MODELS
 
@@ -57,7 +56,7 @@ class Run:
         steps = len(self.batches)
         while self.done < self.epochs * steps:
             self._epoch(*divmod(self.done, steps))
-        write_file(self.folder / "weights.safetensors", packed(self.network.state_dict()))
+        write_file(self.folder / "weights.safetensors", tensor_bytes(self.network.state_dict()))
 
     def _epoch(self, epoch: int, start: int) -> None:
         self.network.train()
@@ -97,38 +96,24 @@ class Run:
         self.seen += len(y)
 
     def _save(self) -> None:
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            tensors[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
-        known = {
-            key: json.dumps(getattr(self, key)) for key in ("done", "epochs", "loss", "right", "seen", "seconds", "log")
-        }
-        write_file(self.folder / "state.safetensors", packed(tensors, known))
+        known = {key: getattr(self, key) for key in ("done", "epochs", "loss", "right", "seen", "seconds", "log")}
+        save_checkpoint(self.folder / "state.safetensors", self.network, self.optimizer, known)
 
     def _restore(self) -> bool:
         """Whether there was a state to go on from."""
         path = self.folder / "state.safetensors"
         if not path.is_file():
             return False
-        with safe_open(path, "pt") as file:
-            for key, value in file.metadata().items():
-                if key == "epochs" and json.loads(value) != self.epochs:
-                    raise click.ClickException(f"{path} is of a run of {value} epochs; give another --output")
-                setattr(self, key, json.loads(value))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
-        self.network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("net")})
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
+        known = load_checkpoint(path, self.network, self.optimizer)
+        if known["epochs"] != self.epochs:
+            raise click.ClickException(f"{path} is of a run of {known['epochs']} epochs; give another --output")
+        for key, value in known.items():
+            setattr(self, key, value)
         self._write_log()
         return True
 
     def _write_log(self) -> None:
         write_file(self.folder / "log.jsonl", "".join(f"{json.dumps(row)}\n" for row in self.log).encode())
-
-
-def packed(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
-    """The bytes of a safetensors file, which holds tensors in C order only."""
-    return save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
 
 
 def accuracy(network: nn.Module, samples: Samples) -> float:
@@ -144,8 +129,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     if path.suffix == ".npz":
         weights = {name: torch.from_numpy(np.array(array)) for name, array in read_arrays(path).items()}
     else:
-        with safe_open(path, "pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+        weights, _ = read_tensors(path)
     counts = {n: v for n, v in network.state_dict().items() if n.endswith("num_batches_tracked")}
     network.load_state_dict({**counts, **weights}, strict=True)
 
