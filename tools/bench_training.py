@@ -53,7 +53,7 @@ def main(model: str, bits: int, batch: int, turns: int) -> None:
     def ce(z: Tensor) -> Tensor:
         return functional.cross_entropy(z, labels)
 
-    steps = {
+    steps: dict[str, Callable[[], float]] = {
         "float": lambda: seconds(network, x, ce),
         "quantized, exponents kept": lambda: seconds(q.eval(), x, ce),
         "quantized": lambda: seconds(q.train(), x, ce),
