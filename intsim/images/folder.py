@@ -57,7 +57,7 @@ def read_folder(
     Errors: UnusableInput for a folder of another kind or without images, images of different sizes, a shape that the
     model does not take, too little room; and those of `image_reals`.
     """
-    listed = _list(Path(path))
+    listed = list_folder(path)
     first = image_reals(listed.files[0], preprocess)
     if image_shape is not None and not _fits(image_shape, first.shape):
         wanted = ", ".join(str(length) if isinstance(length, int) else "?" for length in image_shape)
@@ -82,15 +82,18 @@ def read_folder(
 
 
 @dataclass
-class _Listed:
+class Listed:
+    """What a folder holds: image files with the index of each one's class, the classes' names, and other files."""
+
     files: list[Path]
     labels: list[int]
     classes: list[str]
     left_out: list[Path]
 
 
-def _list(path: Path) -> _Listed:
-    """What the folder holds, without opening an image."""
+def list_folder(path: str | Path) -> Listed:
+    """What the folder holds, in the order of `read_folder`, without opening an image. Errors: UnusableInput."""
+    path = Path(path)
     files, folders, left_out = _entries(path)
     if files and folders:
         raise UnusableInput(
@@ -107,7 +110,7 @@ def _list(path: Path) -> _Listed:
         left_out += others
     if not files:
         raise UnusableInput(f"{path}: holds no images, neither <image> nor <class>/<image> ({', '.join(SUFFIXES)})")
-    return _Listed(files, labels, [folder.name for folder in folders], left_out)
+    return Listed(files, labels, [folder.name for folder in folders], left_out)
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path], list[Path]]:

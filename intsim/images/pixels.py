@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +44,11 @@ def image_reals(path: str | Path, preprocess: Preprocess) -> Array:
     Errors: UnusableInput names the file: unreadable, truncated, more than MOST_PIXELS, more than 8 bits a channel,
     smaller than the crop. MissingDependency without Pillow.
     """
-    pixels = _pixels(path, preprocess)
+    return scaled_reals(image_pixels(path, preprocess), preprocess)
+
+
+def scaled_reals(pixels: Array, preprocess: Preprocess) -> Array:
+    """Step 5 for u8[..., channels, height, width]: f32 of that shape."""
     scale, mean, std = (
         np.array(numbers, np.float32)[:, None, None] for numbers in (preprocess.scale, preprocess.mean, preprocess.std)
     )
@@ -51,31 +56,32 @@ def image_reals(path: str | Path, preprocess: Preprocess) -> Array:
     return reals
 
 
-def _pixels(path: str | Path, preprocess: Preprocess) -> Array:
-    """Steps 1 to 4: u8[channels, height, width]."""
-    image = _decoded(path, "L" if preprocess.channels == "gray" else "RGB")
+def image_pixels(source: str | Path | IO[bytes], preprocess: Preprocess, name: str = "") -> Array:
+    """Steps 1 to 4 of `image_reals`: u8[channels, height, width]. name: what errors call an open file."""
+    name = name or str(source)
+    image = _decoded(source, "L" if preprocess.channels == "gray" else "RGB", name)
     if preprocess.resize is not None:
         height, width = preprocess.resize.size(image.height, image.width)
-        _check_pixels(path, "resized ", height, width)
+        _check_pixels(name, "resized ", height, width)
         image = image.resize((width, height), getattr(_pillow().Resampling, preprocess.resize.interpolation.upper()))
     pixels = np.asarray(image)
     if preprocess.crop is not None:
-        pixels = _cropped(path, pixels, *preprocess.crop)
+        pixels = _cropped(name, pixels, *preprocess.crop)
     if preprocess.channels == "gray":
         return pixels[None]
     return (pixels[:, :, ::-1] if preprocess.channels == "BGR" else pixels).transpose(2, 0, 1)
 
 
-def _decoded(path: str | Path, mode: str) -> Image.Image:
+def _decoded(source: str | Path | IO[bytes], mode: str, name: str) -> Image.Image:
     pillow = _pillow()
-    with opened(path) as file, warnings.catch_warnings():
+    with _file(source) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters is checked here; a warning has no file name
         try:
             with pillow.open(file, formats=FORMATS) as image:
-                _check_pixels(path, "", image.height, image.width)
+                _check_pixels(name, "", image.height, image.width)
                 if image.mode not in MODES:
                     raise UnusableInput(
-                        f"{path}: its pixels are of Pillow's mode {image.mode}, more than 8 bits a channel; save it "
+                        f"{name}: its pixels are of Pillow's mode {image.mode}, more than 8 bits a channel; save it "
                         f"with 8 bits"
                     )
                 converted: Image.Image = image.convert(mode)
@@ -85,22 +91,26 @@ def _decoded(path: str | Path, mode: str) -> Image.Image:
         except Exception as error:  # decoders of hostile files raise anything
             unknown = isinstance(error, pillow.UnidentifiedImageError)
             reason = f"none of {', '.join(FORMATS)}" if unknown else _first_line(error)
-            raise UnusableInput(f"{path}: not a readable image ({reason}); mend it or take it away") from error
+            raise UnusableInput(f"{name}: not a readable image ({reason}); mend it or take it away") from error
 
 
-def _cropped(path: str | Path, pixels: Array, height: int, width: int) -> Array:
+def _file(source: str | Path | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    return opened(source) if isinstance(source, str | Path) else nullcontext(source)
+
+
+def _cropped(name: str, pixels: Array, height: int, width: int) -> Array:
     if pixels.shape[0] < height or pixels.shape[1] < width:
         raise UnusableInput(
-            f"{path}: {_size(*pixels.shape[:2])} pixels are fewer than the crop's {_size(height, width)}; resize first"
+            f"{name}: {_size(*pixels.shape[:2])} pixels are fewer than the crop's {_size(height, width)}; resize first"
         )
     # Python's round is half_even.
     top, left = round((pixels.shape[0] - height) / 2), round((pixels.shape[1] - width) / 2)
     return pixels[top : top + height, left : left + width]
 
 
-def _check_pixels(path: str | Path, what: str, height: int, width: int) -> None:
+def _check_pixels(name: str, what: str, height: int, width: int) -> None:
     if not 1 <= height * width <= MOST_PIXELS:
-        raise UnusableInput(f"{path}: {what}{_size(height, width)} pixels, not 1 to {MOST_PIXELS}; make it smaller")
+        raise UnusableInput(f"{name}: {what}{_size(height, width)} pixels, not 1 to {MOST_PIXELS}; make it smaller")
 
 
 def _size(height: int, width: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.quantization.candidates import try_tensor
+from intsim.quantization.candidates import find_exponent
 from intsim.quantization.exponents import quantize
 
 Array = np.ndarray[Any, Any]
@@ -52,7 +52,7 @@ def quantize_bias(bias: Array, product_exponent: int, bits: int, headroom: int) 
     e_b = clip(the exponent with the least squared error, e_t, e_t + L); codes = clip(half_up(b / 2**e_b)).
     """
     e_t = product_exponent
-    reference = try_tensor(bias, bits).best()
+    reference = find_exponent(bias, bits)
     exponent = min(max(reference, e_t), e_t + headroom)
     codes = quantize(bias, exponent, bits)
     aligned = codes.astype(np.int64) << (exponent - e_t)

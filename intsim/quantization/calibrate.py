@@ -8,7 +8,7 @@ numbers that saturate and that become zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ from intsim.quantization.float_graph import FloatGraph, first_line
 Array = np.ndarray[Any, Any]
 Progress = Callable[[str, int, int], None]
 """Called with the pass's name, the inputs done and the inputs in all."""
+
+Runs = Callable[[Sequence[str], str], Iterator[tuple[bool, Mapping[str, Array]]]]
+"""Tensors and the pass's name -> every part of the data: whether it begins a batch, and the tensors' float32 values."""
 
 Range = tuple[float, float]
 """The lowest and the highest of some numbers."""
@@ -75,27 +78,7 @@ class Calibration:
 
     def measure(self, tensors: Sequence[str], bits: int) -> dict[str, Measured]:
         """The Measured of each tensor, for codes of `bits` bits. Errors: OutOfDomain names one that is not finite."""
-        ranges: dict[str, list[Range]] = {name: [] for name in tensors}
-        for first, run in self._runs(tensors, "ranges"):
-            for name in tensors:
-                found = _range(run[name], name)
-                if first:
-                    ranges[name].append(found)
-                else:
-                    ranges[name][-1] = _union(ranges[name][-1], found)
-        trials = {name: Trial(*_union(*found), bits) for name, found in ranges.items()}
-        errors: dict[str, list[dict[int, float]]] = {name: [] for name in tensors}
-        for first, run in self._runs(tensors, "errors"):
-            for name in tensors:
-                if first:
-                    lowest, highest = ranges[name][len(errors[name])]
-                    here = reference_exponent(max(-lowest, highest), bits)
-                    errors[name].append(dict.fromkeys(candidate_exponents(here), 0.0))
-                _add_errors(run[name], trials[name], errors[name][-1])
-        return {
-            name: Measured(trial.reference, tuple(best_exponent(e) for e in errors[name]), trial.candidates())
-            for name, trial in trials.items()
-        }
+        return measure(self._runs, dict.fromkeys(tensors, bits))
 
     def shares(self, exponents: dict[str, int], bits: int) -> dict[str, Shares]:
         """The Shares of each tensor at the exponent chosen for it."""
@@ -168,6 +151,31 @@ class Calibration:
                 f"the model takes {fixed} inputs at a time: batch ({self.batch}) and the number of calibration inputs "
                 f"({len(x)}) must be multiples of that"
             )
+
+
+def measure(runs: Runs, bits: Mapping[str, int]) -> dict[str, Measured]:
+    """The Measured of each tensor, for codes of that many bits. Errors: OutOfDomain names one that is not finite."""
+    ranges: dict[str, list[Range]] = {name: [] for name in bits}
+    for first, run in runs(tuple(bits), "ranges"):
+        for name in bits:
+            found = _range(run[name], name)
+            if first:
+                ranges[name].append(found)
+            else:
+                ranges[name][-1] = _union(ranges[name][-1], found)
+    trials = {name: Trial(*_union(*found), bits[name]) for name, found in ranges.items()}
+    errors: dict[str, list[dict[int, float]]] = {name: [] for name in bits}
+    for first, run in runs(tuple(bits), "errors"):
+        for name, width in bits.items():
+            if first:
+                lowest, highest = ranges[name][len(errors[name])]
+                here = reference_exponent(max(-lowest, highest), width)
+                errors[name].append(dict.fromkeys(candidate_exponents(here), 0.0))
+            _add_errors(run[name], trials[name], errors[name][-1])
+    return {
+        name: Measured(trial.reference, tuple(best_exponent(e) for e in errors[name]), trial.candidates())
+        for name, trial in trials.items()
+    }
 
 
 def _session(model: Any, threads: int | None) -> Any:

@@ -81,6 +81,14 @@ def try_tensor(reals: Array, bits: int) -> Trial:
     return trial
 
 
+def find_exponent(reals: Array, bits: int) -> int:
+    """`try_tensor(reals, bits).best()`, without the candidates' histograms."""
+    largest = float(np.max(np.abs(reals)))
+    reference = reference_exponent(largest, bits)
+    cells = count_cells(reals, finest_grid(reference), largest)
+    return best_exponent({e: moments(cells, e, bits).squared_error for e in candidate_exponents(reference)})
+
+
 def finest_grid(reference: int) -> int:
     """A grid below all candidates around a reference exponent: half of the smallest candidate's step."""
     return candidate_exponents(reference)[0] - 1

@@ -7,12 +7,13 @@ Source: the DiffQuant paper's integer-shared-exponent type, with exponents where
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from intsim.errors import OutOfDomain
-from intsim.formats import storage_dtype
+from intsim.formats import round_quotient, storage_dtype
 
 Array = np.ndarray[Any, Any]
 
@@ -58,6 +59,15 @@ def quantize(reals: Array, exponent: int, bits: int) -> Array:
     codes = np.floor(np.ldexp(np.asarray(reals, np.float64), -exponent) + 0.5)
     high = (1 << (bits - 1)) - 1
     return np.clip(codes, -high - 1, high).astype(storage_dtype(bits, True))
+
+
+def bound_code(bound: float, exponent: int, bits: int) -> int:
+    """The code of a Relu's or Clip's bound: clip(half_up(bound / 2**exponent)); ±inf is the end of the range."""
+    high = (1 << (bits - 1)) - 1
+    if math.isinf(bound):
+        return high if bound > 0 else -high - 1
+    code = round_quotient(*(Fraction(bound) / Fraction(2) ** exponent).as_integer_ratio(), "half_up")
+    return min(max(code, -high - 1), high)
 
 
 def check_exponent(exponent: int, name: str) -> int:

@@ -129,7 +129,7 @@ def quantize_model(
     exponents, averages = choose_exponents(places, constants, measured, exact)
     shares = calibrated.shares({own[name]: exponents[name] for name in own}, bits)
     biases = _biases(graph, exponents, bits, headroom)
-    assignment = Assignment(bits, places, exponents, biases)
+    assignment = Assignment(dict.fromkeys(exponents, bits), places, exponents, biases)
     rows = _Rows(graph, assignment, constants, measured, averages, shares).all()
     return QuantizationResult(write_qdq(graph, assignment, {**(metadata or {}), "intsim.target": "diffquant"}), rows)
 
@@ -229,7 +229,7 @@ class _Rows:
         return tuple(rows)
 
     def _constant(self, name: str, reader: OnnxNode) -> TensorReport:
-        bits, exponent, trial = self.assignment.bits, self.assignment.exponents[name], self.constants[name]
+        bits, exponent, trial = self.assignment.bits[name], self.assignment.exponents[name], self.constants[name]
         total, saturated, zero = count_shares(self.graph.constants[name], exponent, bits).tolist()
         return TensorReport(
             name,
@@ -248,7 +248,8 @@ class _Rows:
     def _activation(self, place: CodedTensor) -> TensorReport:
         node, op = (place.node.name, place.node.op) if place.node is not None else ("", "")
         kind = "input" if place.node is None else "activation"
-        row = TensorReport(place.tensor, kind, node, op, self.assignment.bits, self.assignment.exponents[place.tensor])
+        bits, exponent = self.assignment.bits[place.tensor], self.assignment.exponents[place.tensor]
+        row = TensorReport(place.tensor, kind, node, op, bits, exponent)
         if place.rule == "kept":
             return replace(row, kept_from=place.source)
         known, shares = self.measured[place.measured], self.shares[place.measured]

@@ -1,0 +1,3 @@
+"""Schemes of quantization for training, one a file."""
+
+from __future__ import annotations
