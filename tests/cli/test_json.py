@@ -22,9 +22,6 @@ from tests.models.small import small, small_input
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/json.md").read_text()
-NOT_YET = {"Errors"}
-"""Sections whose documents no command prints yet."""
-
 FILES = {"index.json", "manifest.json", "H.npz"}
 SHARED = {"Format", "Tensor", "Counts", "Target"}
 
@@ -141,7 +138,7 @@ def here(tmp_path: Path) -> Path:
 
 
 def test_every_command_has_a_section(documented: Documented) -> None:
-    assert documented.tables.keys() == {f"intsim {name}" for name in COMMANDS} | FILES | SHARED | NOT_YET
+    assert documented.tables.keys() == {f"intsim {name}" for name in COMMANDS} | FILES | SHARED | {"Errors"}
 
 
 def test_a_key_more_and_a_key_less_and_another_type_are_found(documented: Documented) -> None:
@@ -155,6 +152,12 @@ def test_a_key_more_and_a_key_less_and_another_type_are_found(documented: Docume
     ]
     with pytest.raises(AssertionError, match="Target: fully_connected"):
         documented.check("Target", good)
+
+
+def test_errors(cli: Cli, documented: Documented) -> None:
+    outcomes = [cli("inspect", "none.onnx", "--json"), cli("inspect", "--json")]
+    documented.check("Errors", *(done.json for done in outcomes))
+    assert [done.code for done in outcomes] == [done.json["error"]["exit_code"] for done in outcomes] == [2, 2]
 
 
 def test_bench(cli: Cli, files: Files, documented: Documented, monkeypatch: pytest.MonkeyPatch) -> None:
