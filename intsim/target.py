@@ -330,18 +330,30 @@ TARGETS: Mapping[str, Target] = {
         ),
     )
 }
-"""The named targets, by the public sources that their requantizers follow (see the spec functions):
-`diffquant`: round and truncate (ties to +inf), accumulator widened by 16 bits.
-`onnxruntime`: ONNX Runtime 1.31's integer kernels on x86-64 with VNNI: int32 accumulators that wrap.
-`onnxruntime-avx2`: the same without VNNI, where VPMADDUBSW adds the products of two neighbours, unsigned activations
-by signed weights, to a sum saturated to 16 bits (onnxruntime/core/mlas/lib/qgemm_kernel_avx2.cpp and its assembly;
-signed activations, unsigned weights and depthwise convolutions have kernels with exact products).
-`onnx-reference`: onnx's ReferenceEvaluator: QLinearConv and QLinearMatMul in integers, all else in float.
-`tflite`: LiteRT's reference kernels, double rounding; fully connected layers in float64.
-`tflite-single`: tflite-micro built with TFLITE_SINGLE_ROUNDING. `cmsis-nn`: CMSIS-NN's default build.
-`tosa`, `tosa-single`: TOSA's RESCALE with double and with single rounding. `xnnpack`: XNNPACK's fp32 kernels.
-`nvdla`: the output converter, 16-bit multipliers. `gemmini`: the default configuration, fp32 scales.
-`vitis-dpu`, `max7800x`, `nngen`: shifts only. `pulp`: Deeploy's RequantShift with NEMO's multipliers."""
+"""The named targets. What each follows: TARGET_SOURCES; their requantizers' formulas: the spec functions."""
+
+TARGET_SOURCES: Mapping[str, str] = {
+    "diffquant": "The DiffQuant paper: round and truncate (ties to +inf), accumulator widened by 16 bits.",
+    "onnxruntime": "ONNX Runtime 1.31's integer kernels on x86-64 with VNNI: int32 accumulators that wrap.",
+    "onnxruntime-avx2": "ONNX Runtime 1.31 without VNNI, where VPMADDUBSW adds the products of two neighbours, "
+    "unsigned activations by signed weights, to a sum saturated to 16 bits "
+    "(onnxruntime/core/mlas/lib/qgemm_kernel_avx2.cpp and its assembly). "
+    "Signed activations, unsigned weights and depthwise convolutions have kernels with exact products.",
+    "onnx-reference": "onnx's ReferenceEvaluator: QLinearConv and QLinearMatMul in integers, all else in float.",
+    "tflite": "LiteRT's reference kernels, double rounding; fully connected layers in float64.",
+    "tflite-single": "tflite-micro built with TFLITE_SINGLE_ROUNDING.",
+    "cmsis-nn": "CMSIS-NN's default build, double rounding.",
+    "tosa": "arm/tosa-specification: RESCALE with double rounding.",
+    "tosa-single": "arm/tosa-specification: RESCALE with single rounding.",
+    "xnnpack": "google/XNNPACK's fp32 kernels.",
+    "nvdla": "nvdla/hw: the output converter (SDP), 16-bit multipliers.",
+    "gemmini": "ucb-bar/gemmini in its default configuration: fp32 scales.",
+    "vitis-dpu": "Xilinx/Vitis-AI's quantizer: shifts only; means by a multiplier and a shift.",
+    "max7800x": "analogdevicesinc/ai8x-synthesis' simulator of the MAX78000 and MAX78002: shifts only.",
+    "pulp": "pulp-platform/Deeploy's RequantShift with the multipliers of pulp-platform/nemo.",
+    "nngen": "NNgen/nngen: shifts only; its scale stays 1.",
+}
+"""Named target -> the public source that it follows. Those of the single functions stand in their docstrings."""
 
 
 def find_target(name: str | Path | Target) -> Target:

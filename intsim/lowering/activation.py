@@ -21,6 +21,10 @@ OPS = (*tables.FUNCTIONS, "CodeClip")
 TABLE_BITS = 16
 """The widest input that gets a table (65,536 entries)."""
 
+REQUANTIZE = {"tflite": tflite.requantize_table, "xnnpack": xnnpack.requantize_table}
+LEAKY_RELU = {"tflite": tflite.leaky_relu_table, "xnnpack": xnnpack.leaky_relu_table}
+"""Family -> its table of a change of format, and of LeakyRelu, where its source defines one."""
+
 
 def lower_activation(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     """y = table[x - low], one correctly rounded result a code; Relu and Clip that keep the format clamp codes."""
@@ -99,14 +103,11 @@ def make_table(
     family = FAMILIES[target.requantizer]
     if family == "onnxruntime":
         return tables.float32_table(op, node.attributes, constants, x, y, target.rounding), ""
-    if op == "Requantize" and family in ("tflite", "xnnpack"):
-        made = tflite.requantize_table(x, y, target) if family == "tflite" else xnnpack.requantize_table(x, y)
-        return made, f"{family}'s QUANTIZE of each code"
-    if op == "LeakyRelu" and family in ("tflite", "xnnpack"):
+    if family in REQUANTIZE and op == "Requantize":
+        return REQUANTIZE[family](x, y, target), f"{family}'s QUANTIZE of each code"
+    if family in LEAKY_RELU and op == "LeakyRelu":
         alpha = float(node.attributes["alpha"])
-        if family == "tflite":
-            return tflite.leaky_relu_table(alpha, x, y, target), "tflite's LEAKY_RELU of each code"
-        return xnnpack.leaky_relu_table(alpha, x, y), "xnnpack's LEAKY_RELU of each code"
+        return LEAKY_RELU[family](alpha, x, y, target), f"{family}'s LEAKY_RELU of each code"
     rounding = target.table_rounding or target.rounding
     table = tables.exact_table(op, node.attributes, constants, x, y, rounding)
     note = "" if target.requantizer == "shift" else f"project's choice: a table of exact results, {rounding}"

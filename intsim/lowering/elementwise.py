@@ -37,6 +37,10 @@ def lower_elementwise(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
 def _emit_float32(
     builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
 ) -> None:
+    """Add: half_even(fma(a, a_scale / scale, fma(b, b_scale / scale, k))), k of the zero points, in float32.
+
+    Mul: half_even(float32(product of the centred codes) * (a_scale * b_scale / scale) + zero_point), in float32.
+    """
     y = builder.coded(clamp.output, node)
     op, operands, parameters = onnxruntime.elementwise(builder, node, names, a, b, y)
     emit_clamped(builder, node, clamp, y, op, operands, **parameters, **plain_codes_of(y))
@@ -45,6 +49,11 @@ def _emit_float32(
 def _emit_shifted(
     builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format
 ) -> None:
+    """Add or Sub: round(((a << e_a - e) ± (b << e_b - e)) / 2**(e_y - e)) + zero_point, e the smaller exponent.
+
+    With alignment `right` the finer operand is shifted right to the larger exponent instead, and rounded. Mul:
+    round(a * b / 2**(e_y - e_a - e_b)) + zero_point. a, b: the codes less their zero points.
+    """
     y = builder.coded(clamp.output, node)
     if builder.target.at(node.name).alignment == "right" and node.op != "Mul":
         names, a, b = _aligned_right(builder, node, clamp, names, a, b)

@@ -44,9 +44,10 @@ def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, 
 def emit_product(
     builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format, **rounded: Any
 ) -> None:
-    """Mul: the exact product of the centred codes, an int32, then a layer that requantizes it.
+    """Mul: the exact product of the centred codes, an int32, requantized as an accumulator is.
 
-    rounded: op, parameters and remark of that layer; default the target's own requantizer, the project's choice.
+    Arguments: rounded is op, parameters and remark of the layer that requantizes it; default the target's own
+    requantizer, the project's choice.
     """
     y, target = builder.coded(clamp.output, node), builder.target.at(node.name)
     if not rounded:

@@ -42,6 +42,12 @@ FAMILIES: Mapping[str, Family] = {
 ROUTES = {"float32": onnxruntime.float_reason, "onnx_reference": onnx_reference.float_reason}
 """Requantizer -> the function that says why a node cannot run in integers there (None: it can); else shift's."""
 
+IN_INTEGERS: Mapping[str, frozenset[str]] = {
+    "float32": onnxruntime.INTEGER_OPS | onnxruntime.TABLE_OPS | MOVES,
+    "onnx_reference": onnx_reference.INTEGER_OPS,
+}
+"""Requantizer -> the ops that it does not run in float32, where there are others: float islands."""
+
 
 @standard_floats()
 def lower(graph: Graph, target: Target) -> Lowered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,22 @@ def bias(builder: LayerBuilder, node: Node, unit: Format) -> np.ndarray[Any, np.
     if beta != 1.0:
         raise UnsupportedOp(f"node {node.name!r} (Gemm): beta must be 1.0, not {float(beta)!r}")
     return shift.aligned_bias(values, shift.exponents(format), e_t, node, target)
+
+
+BIAS_RULES: Mapping[str, str] = {
+    "float32": "int32 codes join the sum as they are, whatever their scale; a real bias becomes "
+    "half_even(float32(b / (x_scale * w_scale))).",
+    "shifts": "codes are shifted left to the exponent e_t of the sum, by 0 to `headroom` bits, so nothing is rounded; "
+    "a real bias becomes half_up(b / 2**e_t) (project's choice).",
+    "codes": "int32 codes at x_scale * w_scale join the sum as they are, powers of two apart they are shifted left, "
+    "another scale is refused; a real bias becomes half_even(float32(b / (x_scale * w_scale))).",
+}
+"""What `bias` makes of codes and of reals: with the requantizer `float32`, with those that only shift, with others."""
+
+BIAS_ADDED: Mapping[str, str] = {
+    "max7800x": "there is none: the requantizer adds it, an int8 shifted left by 7, and other values are refused"
+}
+"""Requantizer -> where the bias joins, where that is not the sum."""
 
 
 def _added_later(builder: LayerBuilder, node: Node, output: str) -> bool:

@@ -12,6 +12,9 @@ from intsim.ops import CONVERTS, INTERNAL, MACS, MOVES
 EXACT_TABLES = frozenset({"Relu", "Clip", "LeakyRelu", "PRelu", "Requantize"})
 """Functions of one code whose float32 result does not depend on how NumPy orders operations."""
 
+INTEGER_OPS = MACS | MOVES | EXACT_TABLES
+"""Ops that it computes in integers, or as if."""
+
 
 def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str | None:
     """Why the ReferenceEvaluator computes a node in float32; None for QLinearConv, QLinearMatMul and moved codes.
@@ -26,6 +29,6 @@ def float_reason(graph: Graph, node: Node, clamp: Clamp, in_tail: bool) -> str |
     real = next((n for n in (*names, output) if graph.format(n) is None), None)
     if real is not None:
         return f"tensor {real!r} is not quantized"
-    if node.op in MACS | MOVES | EXACT_TABLES:
+    if node.op in INTEGER_OPS:
         return None
     return f"onnx's ReferenceEvaluator computes {node.op} in float32"

@@ -24,8 +24,15 @@ EMIT_MEAN = {
     "xnnpack": xnnpack.emit_mean,
     "quotient": exact.emit_mean,
 }
+"""Family -> the function that lowers means of whole axes."""
+
 POOLS = {"tflite": tflite.pool_parameters, "tosa": tosa.pool_parameters, "xnnpack": tflite.pool_parameters}
 """Families whose pools keep the input's format; a change of format follows."""
+
+POOLS_ELSE = (
+    "AveragePool: then a change of format; where padding counts, one exact quotient instead (project's choice)."
+)
+"""What else there is to say of POOLS."""
 
 RECIPROCALS = {
     (3, 3): (7, 6),
@@ -45,12 +52,8 @@ def lower_mean(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
     x, y = builder.coded(name, node), builder.coded(clamp.output, node)
     target = builder.target.at(node.name)
     family = FAMILIES[target.requantizer]
-    if family == "onnxruntime":
-        _emit_float32(builder, node, clamp, name, x, y)
-    elif family == "shift" and target.mean != "division":
-        _emit_multiplied(builder, node, clamp, name, x, y)
-    elif family == "shift":
-        _emit_shifted(builder, node, clamp, name, x, y)
+    if family in EMIT:
+        EMIT[family](builder, node, clamp, name, x, y)
     elif node.op != "AveragePool":
         axes, lengths = _reduced(builder, node)
         EMIT_MEAN[family](builder, node, clamp, name, x, axes, math.prod(lengths))
@@ -62,6 +65,10 @@ def lower_mean(builder: LayerBuilder, node: Node, clamp: Clamp) -> None:
 
 
 def _emit_float32(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
+    """half_even(float32(sum) * (x_scale / (scale * n))) + zero_point of whole images, each step rounded to float32.
+
+    Of windows: half_even(float32(the sum of x_scale * (x - x_zero), one after the other) / n / scale + zero_point).
+    """
     whole = node.op != "AveragePool" or onnxruntime.pools_whole_image(builder.graph, node)
     parameters: dict[str, Any] = {
         "x_zero": x.zero_point[0],
@@ -77,6 +84,14 @@ def _emit_float32(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x:
 
 
 def _emit_shifted(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:
+    """round(sum(x - x_zero) / (n * 2**(e_y - e_x))) + zero_point: one exact quotient, rounded once.
+
+    With mean `multiplier` 1 / n is m / 2**k, next to it (the Vitis DPU's); with mean `shift` m is 1, and n must be a
+    power of two.
+    """
+    if builder.target.at(node.name).mean != "division":
+        _emit_multiplied(builder, node, clamp, name, x, y)
+        return
     parameters: dict[str, Any] = {
         "x_zero": x.zero_point[0],
         "shift": shift.exponent(y, clamp.output, node) - shift.exponent(x, name, node),
@@ -88,6 +103,10 @@ def _emit_shifted(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x:
     else:
         parameters.update(axes=_axes(builder, node), keepdims=node.attributes.get("keepdims", True))
         emit_clamped(builder, node, clamp, y, "reduce_mean", (name,), **parameters)
+
+
+EMIT = {"onnxruntime": _emit_float32, "shift": _emit_shifted}
+"""Family -> the function that lowers every mean, where pools and means of whole axes are alike."""
 
 
 def _emit_multiplied(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x: Format, y: Format) -> None:

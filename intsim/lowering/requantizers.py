@@ -13,6 +13,7 @@ from intsim.formats import Format
 from intsim.graph import Graph, Node
 from intsim.lowering.builder import codes_of
 from intsim.lowering.clamps import Clamp
+from intsim.lowering.families import FAMILIES
 from intsim.lowering.multipliers import nemo, tflite, tosa, xnnpack
 from intsim.lowering.multipliers.normalized import normalized
 from intsim.target import Target
@@ -182,6 +183,46 @@ REQUANTIZERS: Mapping[str, Callable[[Scaling, Format, int, Target], Call]] = {
     "pulp": _pulp,
 }
 """The requantizers that multiply. Those that only shift are in lowering/shift.py, `float32` in onnxruntime.py."""
+
+DERIVATIONS: Mapping[str, str] = {
+    "shift": "no multiplier; shift = e_y - (e_x + e_w), the truncation point OTP.",
+    "float32": "multiplier = ((alpha * x_scale) * w_scale) / y_scale, each step rounded to float32; no shift.",
+    "onnx_reference": "multiplier = float32(float32(x_scale * w_scale) / y_scale); no shift.",
+    "tflite": "x_scale * w_scale / y_scale in float64, left to right; its frexp fraction, half_away on 31 bits, is the "
+    "multiplier, its exponent the shift.",
+    "tflite_single": "as tflite, and of fully connected layers x_scale * w_scale is rounded to float32 first; a shift "
+    "above 30 gives (2**31 - 1, 30).",
+    "tflite_float64": "multiplier = x_scale * w_scale / y_scale in float64, left to right; no shift.",
+    "cmsis_nn": "as tflite, and of fully connected layers x_scale * w_scale is rounded to float32 first.",
+    "cmsis_nn_single": "as tflite_single.",
+    "tosa": "x_scale * w_scale / y_scale in float64; its frexp fraction, half_away on multiplier_bits - 1 bits, is the "
+    "multiplier (MLIR's computeMultiplierAndShift); a shift above 62 becomes 62. Sums of more than 32 bits have 16-bit "
+    "multipliers and single rounding.",
+    "tosa_single": "as tosa.",
+    "xnnpack_fp32": "multiplier = float32(float32(x_scale * w_scale) / y_scale); no shift.",
+    "xnnpack_rndnu": "float32(float32(x_scale * w_scale) / y_scale) = multiplier / 2**shift, exactly, with 24 bits.",
+    "nvdla": "half_away of x_scale * w_scale / y_scale on 15 bits, so that 2**14 <= multiplier < 2**15 (project's "
+    "choice).",
+    "gemmini": "multiplier = float32(float32(x_scale * w_scale) / y_scale); no shift.",
+    "pulp": "shift = ceil(log2(32 * y_scale / (x_scale * w_scale))), at most 32 bits less the output's; multiplier = "
+    "half_even(2**shift * x_scale * w_scale / y_scale) (NEMO's).",
+    "max7800x": "no multiplier; output_shift = 7 - (e_y - (e_x + e_w)).",
+    "nngen": "scale 1 and sum_shift 0; out_shift = e_y - (e_x + e_w); signed outputs are narrow.",
+}
+"""Requantizer -> how scales become its multiplier and shift."""
+
+FLOATS: Mapping[str, str] = {
+    "float32": "the requantizer: float32(acc) and its product",
+    "onnx_reference": "the requantizer: the product and the sum with the zero point, in float64",
+    "tflite_float64": "the requantizer of fully connected layers: one product in float64",
+    "xnnpack_fp32": "the requantizer: float32(acc) and its product; means of whole axes",
+    "xnnpack_rndnu": "means of whole axes; the requantizer only takes a float32 apart",
+    "gemmini": "the requantizer: float32(acc) and its product",
+}
+"""Requantizer -> what it and its family compute in float; not here: nothing."""
+
+WIDE = {name: "requantize_tflite_int64" for name, f in FAMILIES.items() if f == "tflite"}
+"""Requantizer -> the spec function of sums of more than 32 bits, where it is another one."""
 
 
 def check_formats(graph: Graph, node: Node, clamp: Clamp, target: Target) -> None:

@@ -18,6 +18,7 @@ from intsim.lowering import exact, requantizers
 from intsim.lowering.builder import LayerBuilder, codes_of
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
+from intsim.target import Target
 
 Array = np.ndarray[Any, Any]
 
@@ -74,13 +75,16 @@ def emit_mean(
     emit_clamped(builder, node, clamp, y, "reduce_mean_xnnpack", (name,), **parameters, **codes_of(y))
 
 
-def requantize_table(x: Format, y: Format) -> Array:
-    """QUANTIZE of codes: LeakyRelu's formula with one slope."""
-    return leaky_relu_table(1.0, x, y)
+def requantize_table(x: Format, y: Format, target: Target) -> Array:
+    """QUANTIZE of codes: half_up(m * (x - x_zero) / 2**8) + zero_point, m = rint(256 * x_scale / scale)."""
+    return leaky_relu_table(1.0, x, y, target)
 
 
-def leaky_relu_table(alpha: float, x: Format, y: Format) -> Array:
-    """LEAKY_RELU: half_up(m * (x - x_zero) / 2**8) + zero_point, m = rint(256 * ratio), with alpha below zero."""
+def leaky_relu_table(alpha: float, x: Format, y: Format, target: Target) -> Array:
+    """LEAKY_RELU: half_up(m * (x - x_zero) / 2**8) + zero_point, m = rint(256 * x_scale / scale).
+
+    Below zero m = rint(256 * x_scale * alpha / scale).
+    """
     positive = x.scales[0] / y.scales[0]
     negative = positive if alpha == 1.0 else (x.scales[0] * np.float32(alpha)) / y.scales[0]
     slopes = [int(np.rint(np.float32(256) * ratio)) for ratio in (positive, negative)]

@@ -92,7 +92,7 @@ def _widths(graph: FloatGraph, places: Mapping[str, CodedTensor], bits: Bits) ->
 
 
 def _clamped(graph: FloatGraph, node: OnnxNode) -> tuple[float, float]:
-    """The reals between which the Relu and Clip behind a node keep it."""
+    """The reals between which the Relu and Clip after a node keep it."""
     bounds = [clamp_bounds(graph, clamp) for clamp in clamps_behind(graph, node)]
     lowest = max((low for low, _ in bounds), default=-math.inf)
     return lowest, min((high for _, high in bounds), default=math.inf)

@@ -31,7 +31,7 @@ class Output(nn.Module):
     """Codes from a sum that is already shifted: clip(floor(v)), v with its half added.
 
     bits: of the codes. average: of the layer's truncation point, or of its output's exponent. lowest, highest: reals of
-    the Relu or Clip behind it, ±inf where there is none. In training it moves the average to the exponent that has the
+    the Relu or Clip after it, ±inf where there is none. In training it moves the average to the exponent that has the
     least squared error for the batch, sought from the present one downhill.
     """
 
