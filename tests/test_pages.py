@@ -1,8 +1,11 @@
 """The pages for users: their files, commands and Python run in order, and give what the pages show.
 
-A page's fenced blocks run from top to bottom in a folder of their own: ```toml files are written under the name
-in their first line, ```console commands must exit with 0 or with what `echo $?` shows next, ```python is a
-script whose output a ```text block after it shows, ```pycon is a doctest. In what is shown, `...` stands for any text.
+A page's fenced blocks run from top to bottom in a folder of their own, each by its language:
+toml is a file, whose name stands in its first line;
+console has commands, which exit with 0 or with what `echo $?` shows next;
+python is a script, and text after it what it prints;
+pycon is a doctest.
+In what is shown, `...` stands for any text.
 """
 
 from __future__ import annotations
@@ -94,6 +97,19 @@ def test_the_page_runs_and_shows_what_comes(
     for block in BLOCK.finditer((DOCS / f"{page}.md").read_text()):
         getattr(reader, block["kind"])(block["text"])
     assert reader.code == 0, "the last command's exit code is not shown"
+
+
+@pytest.mark.parametrize(
+    "page", sorted(p.relative_to(DOCS.parent).as_posix() for p in DOCS.glob("*.md")) + ["README.md"]
+)
+def test_links_lead_to_what_is_there(page: str) -> None:
+    file = DOCS.parent / page
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", file.read_text()):
+        name, _, anchor = link.partition("#")
+        target = file.parent / name if name else file
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], link
 
 
 def test_every_public_name_is_on_the_page_of_calls() -> None:
