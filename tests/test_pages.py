@@ -100,7 +100,7 @@ def test_the_page_runs_and_shows_what_comes(
 
 
 @pytest.mark.parametrize(
-    "page", sorted(p.relative_to(DOCS.parent).as_posix() for p in DOCS.glob("*.md")) + ["README.md"]
+    "page", [*sorted(p.relative_to(DOCS.parent).as_posix() for p in DOCS.glob("*.md")), "README.md"]
 )
 def test_links_lead_to_what_is_there(page: str) -> None:
     file = DOCS.parent / page
