@@ -26,14 +26,10 @@ def pairwise(rows: Sequence[Row]) -> list[int]:
     return sorted(chosen)
 
 
-def marked(rows: Sequence[Row], values: Sequence[Any] | None = None, ids: Sequence[str] | None = None) -> list[Any]:
+def marked(rows: Sequence[Row], values: Sequence[Any] | None = None) -> list[Any]:
     """Parameters of a test for each row, or in its place `values`; those that few rows do without are for a release."""
     often = set(pairwise(rows))
     return [
-        pytest.param(
-            *(row if values is None else values[i]),
-            marks=() if i in often else pytest.mark.release,
-            id=None if ids is None else ids[i],
-        )
-        for i, row in enumerate(rows)
+        pytest.param(*given, marks=() if i in often else pytest.mark.release)
+        for i, given in enumerate(rows if values is None else values)
     ]

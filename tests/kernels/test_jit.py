@@ -220,7 +220,8 @@ with listening(lambda name, begins: names.append(name if begins else "/" + name)
         + "".join(f"    {line}\n" for line in RUN.strip().splitlines())
         + "print(names)"
     )
-    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == "['_elements', '_rows', 'shift_right']"
+    told = "['_elements', '/_elements', '_rows', 'shift_right', '/shift_right', '/_rows']"
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == told
     assert run(script, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == "[]"
 
 
