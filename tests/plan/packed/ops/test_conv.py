@@ -147,7 +147,7 @@ def convolutions(draw: st.DrawFn) -> tuple[Lowered, dict[str, Any]]:
     return lowered, {"x": codes(random, (images, channels, *shape.size), x)}
 
 
-@settings(max_examples=90, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(convolutions(), st.sampled_from(ISAS))
 def test_convolutions(drawn: tuple[Lowered, dict[str, Any]], isa: str) -> None:
     lowered, inputs = drawn
@@ -234,7 +234,7 @@ def wide_convolutions(draw: st.DrawFn) -> tuple[Lowered, dict[str, Any]]:
     return lowered, {"x": codes(random, (draw(st.sampled_from([1, 3])), channels, *shape.size), x)}
 
 
-@settings(max_examples=90, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(wide_convolutions(), st.sampled_from(ISAS))
 def test_wide_convolutions(drawn: tuple[Lowered, dict[str, Any]], isa: str) -> None:
     lowered, inputs = drawn
