@@ -16,13 +16,18 @@ demo: .venv/.installed
 	@echo "== demo"
 	$(BIN)/intsim demo
 
-# The test processes share the cores.
+# The test processes share the cores; a file's tests run in one of them, so that what they share is made once. The static
+# checks run beside the tests: what they say is shown at the end, and make fails where any of the three does.
 test: export OMP_NUM_THREADS = 1
-test: lint
-	@echo "== tests, kernels compiled"
-	$(BIN)/pytest -n $(JOBS)
-	@echo "== tests marked nojit, kernels in plain Python"
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n $(JOBS) -m nojit
+test: .venv/.installed
+	@said=$$(mktemp); failed=0; \
+	$(MAKE) --no-print-directory lint >"$$said" 2>&1 & lint=$$!; \
+	echo "== tests, kernels compiled"; \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile || failed=1; \
+	echo "== tests marked nojit, kernels in plain Python"; \
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -m nojit $$(grep -rl nojit --include='test_*.py' tests) || failed=1; \
+	wait $$lint || failed=1; \
+	cat "$$said"; rm -f "$$said"; exit $$failed
 
 lint: .venv/.installed
 	@echo "== ruff: lint"

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from intsim.cli.options import JSON, print_json
+from intsim.cli.terminal import compiling
 from intsim.errors import IntsimError, near, printable, shortened
 
 COMMANDS = {
@@ -71,8 +72,10 @@ class LazyGroup(click.Group):
     cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(package_name="intsim", prog_name="intsim")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Run a quantized neural network exactly as an integer accelerator would, and say where another differs."""
+    ctx.with_resource(compiling())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -127,3 +128,66 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         if shown:
             bar.stop()
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Inside, a terminal's stderr says how many kernels were compiled so far, while one more is and it takes long."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from intsim.run.compiling import listening
+
+    line = _Compiling()
+    with listening(line.told):
+        try:
+            yield
+        finally:
+            line.clear()
+
+
+class _Compiling:
+    """The line that stands on stderr while a kernel is compiled, once compiling has taken a second."""
+
+    def __init__(self) -> None:
+        self.kernels = 0
+        self.now = 0  # kernels that are compiled for each other
+        self.began = 0.0
+        self.shown = False
+        self.lock = threading.RLock()
+
+    def told(self, name: str, begins: bool) -> None:
+        """Take note of the begin or the end of one compilation."""
+        with self.lock:
+            if begins:
+                self.kernels += 1
+                self.now += 1
+                if self.kernels == 1:
+                    self.began = time.monotonic()
+                    clock = threading.Timer(BAR_AFTER, self.show)
+                    clock.daemon = True
+                    clock.start()
+                self.show()
+            else:
+                self.now -= 1
+                if not self.now:
+                    self.clear()
+
+    def show(self) -> None:
+        """Write the line if it is time."""
+        with self.lock:
+            if self.now and time.monotonic() - self.began >= BAR_AFTER:
+                self._write(f"compiling kernels, first run only: {self.kernels}")
+                self.shown = True
+
+    def clear(self) -> None:
+        """Leave the line empty again."""
+        with self.lock:
+            self.now = 0
+            if self.shown:
+                self._write("")
+                self.shown = False
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import binding
 from numba.core.caching import FunctionCache
 from numba.core.runtime import _nrt_python
 
-Listener = Callable[[str], None]
-"""Told the name of each function whose machine code has to be made, before that is done."""
-
-_listeners: list[Listener] = []
-
-
-@contextlib.contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Inside, the listener is told of each function that is compiled because the cache lacks its machine code."""
-    _listeners.append(listener)
-    try:
-        yield
-    finally:
-        _listeners.remove(listener)
+from intsim.kernels._listeners import tell
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no types
@@ -41,9 +26,13 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no types
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         if found is None:
-            for listener in _listeners:
-                listener(self._py_func.__qualname__)
+            tell(self._py_func.__qualname__, begins=True)
         return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Store what was just compiled."""
+        super().save_overload(sig, data)
+        tell(self._py_func.__qualname__, begins=False)
 
 
 def _add_runtime() -> None:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from intsim.cli import terminal
+from intsim.kernels import _listeners
 
 
 def test_a_table_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,3 +59,45 @@ def test_no_bar_on_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     with terminal.progress("working") as advance:
         advance(1, 2)
     assert capsys.readouterr().err == ""
+
+
+LINE = "compiling kernels, first run only: "
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, [1, 2, 3]), (1000.0, [])])
+def test_a_terminal_says_that_kernels_compile_when_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, shown: list[int]
+) -> None:
+    """The second kernel is compiled for the first. The line goes when nothing is compiled, and at the end."""
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr(terminal, "BAR_AFTER", seconds)
+    with terminal.compiling():
+        for name, begins in (("a", True), ("b", True), ("b", False), ("a", False), ("c", True)):
+            _listeners.tell(name, begins)
+    written = screen.getvalue().split("\r\x1b[K")
+    assert [text for text in written if text] == [f"{LINE}{count}" for count in shown]
+    if shown:
+        assert written == ["", f"{LINE}1", f"{LINE}2", "", f"{LINE}3", ""]
+    assert not _listeners._listeners
+
+
+def test_one_kernel_that_takes_long_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr(terminal, "BAR_AFTER", 0.02)
+    with terminal.compiling():
+        _listeners.tell("a", True)
+        assert screen.getvalue() == ""
+        until = time.monotonic() + 60
+        while not screen.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert screen.getvalue() == f"\r\x1b[K{LINE}1"
+
+
+def test_a_pipe_is_told_nothing_of_kernels(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "BAR_AFTER", 0.0)
+    with terminal.compiling():
+        _listeners.tell("a", True)
+        _listeners.tell("a", False)
+    assert capsys.readouterr() == ("", "")

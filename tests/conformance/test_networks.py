@@ -1,11 +1,13 @@
-"""Three networks in every configuration of ONNX Runtime's quantizer, on photographs: every quantized tensor is equal.
+"""Three networks in configurations of ONNX Runtime's quantizer, on photographs: every quantized tensor is equal.
 
-`tools/conformance.py` does the same at full size.
+A pairwise subset of networks and configurations; `tools/conformance.py` runs all of them, and at full size.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import cache
 
 import numpy as np
@@ -18,6 +20,7 @@ from tests.models.mobilenetv2 import mobilenetv2
 from tests.models.networks import NETWORKS
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
 from tests.models.resnet18 import resnet18
+from tests.pairwise import marked
 from tests.processor import ONNXRUNTIME
 
 pytest.importorskip("onnxruntime")
@@ -55,8 +58,13 @@ def images(network: str) -> NDArray[np.float32]:
     return NETWORKS[network].images(SIZES[network])[:IMAGES]
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
-@pytest.mark.parametrize("network", NETWORKS)
+ROWS = list(itertools.product(NETWORKS, CONFIGURATIONS))
+
+
+@pytest.mark.parametrize(
+    ("network", "configuration"),
+    marked([(network, *astuple(CONFIGURATIONS[name])) for network, name in ROWS], ROWS),
+)
 def test_every_quantized_tensor_is_equal(network: str, configuration: str) -> None:
     x = images(network)
     quantized = quantize(prepared(network), CONFIGURATIONS[configuration], x[:CALIBRATION_IMAGES])

@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from tests.models.fake_quantize import BATCH, SHAPE, calibrated, export, samples, with_calls
+from tests.pairwise import marked
 from tests.processor import ONNXRUNTIME
 
 SAMPLES = 32 * BATCH
@@ -26,19 +27,22 @@ SCORES_IN_FLOAT = "TorchScript exports a bare Flatten before Gemm: ONNX Runtime 
 RELU_IN_FLOAT = "with a zero point in the middle, ONNX Runtime leaves Conv and Relu in float"
 
 
-@pytest.mark.parametrize("symmetric", [False, True], ids=["u8", "s8"])
-@pytest.mark.parametrize("per_channel", [False, True], ids=["tensor", "channel"])
-@pytest.mark.parametrize(
-    ("form", "dynamo", "opset"),
-    [
+EXPORTS = [
+    (*form, per_channel, symmetric)
+    for form in (
         ("modules", False, 13),
         ("modules", False, 17),
         ("calls", False, 17),
         ("calls", True, 18),
         ("calls", True, 21),
         ("calls", True, 23),
-    ],
-)
+    )
+    for per_channel in (False, True)
+    for symmetric in (False, True)
+]
+
+
+@pytest.mark.parametrize(("form", "dynamo", "opset", "per_channel", "symmetric"), marked(EXPORTS))
 def test_every_tensor_that_onnxruntime_has_in_integers_is_equal(
     form: str, dynamo: bool, opset: int, per_channel: bool, symmetric: bool
 ) -> None:

@@ -48,7 +48,7 @@ def accumulators(draw: st.DrawFn, outputs: int, axes: int, channels: int) -> dic
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_walk_of_a_convolution(data: st.DataObject) -> None:
     draw = data.draw
@@ -70,7 +70,7 @@ def test_any_walk_of_a_convolution(data: st.DataObject) -> None:
     assert_same("conv", x, w, **parameters)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_walk_of_a_matrix_product(data: st.DataObject) -> None:
     draw = data.draw

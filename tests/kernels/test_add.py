@@ -40,7 +40,7 @@ def test_tiny(op: str) -> None:
     form=st.sampled_from([(8, True, False), (8, False, False), (8, True, True), (16, True, False), (4, True, False)]),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_shapes_and_dtypes(
     shapes: Any, dtypes: Any, op: str, shifts: Any, zeros: Any, form: Any, seed: int
 ) -> None:

@@ -60,14 +60,14 @@ def _range(dtype: Any) -> tuple[int, int]:
 
 
 @given(cases())
-@settings(max_examples=150)
+@settings(max_examples=70)
 def test_any_shape_and_dtype(case: tuple[Array, Array, dict[str, Any]]) -> None:
     x, w, parameters = case
     assert_same("conv", x, w, **parameters)
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_int32_sums_wrap_to_the_same_accumulators(case: tuple[Array, Array, dict[str, Any]]) -> None:
     x, w, parameters = case
     parameters = {**parameters, "overflow": "wrap", "accumulator_bits": min(32, parameters["accumulator_bits"])}

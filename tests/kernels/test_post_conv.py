@@ -67,7 +67,7 @@ def cases(draw: st.DrawFn) -> tuple[Array, Array, dict[str, Any]]:
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_shape_table_and_width(case: tuple[Array, Array, dict[str, Any]]) -> None:
     x, w, parameters = case
     assert_same("post_conv", x, w, **parameters)

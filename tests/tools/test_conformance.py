@@ -38,8 +38,9 @@ def logging_as_before() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], *arguments: str) -> Any:
+def run(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], *arguments: str, passing: bool = True) -> Any:
     monkeypatch.setattr(conformance, "compared", lambda *_: iter(rows))
+    monkeypatch.setattr(conformance, "release_tests_pass", lambda: passing)
     return CliRunner().invoke(conformance.main, list(arguments))
 
 
@@ -79,6 +80,11 @@ def test_any_mismatch_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 1
     assert "12 codes differ" in done.output
     assert run(monkeypatch, [ROW], "--json").exit_code == 0
+
+
+def test_the_tests_for_a_release_count_unless_one_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, [ROW], passing=False).exit_code == 1
+    assert run(monkeypatch, [ROW], "--network", "resnet18", passing=False).exit_code == 0
 
 
 def test_an_unknown_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

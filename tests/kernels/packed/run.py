@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,18 @@ each_isa = pytest.mark.parametrize(
     [NUMBERS[name] for name in ISAS] or [pytest.param(0, marks=needs_instructions)],
     ids=lambda number: VECTORS[number].isa,
 )
+
+
+def in_turn(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Parameters (*row, isas) of a test: each row with one instruction set in turn; for a release the others too."""
+    found = []
+    for number, row in enumerate(rows):
+        turn = ISAS[number % len(ISAS)] if ISAS else ""
+        others = tuple(name for name in ISAS if name != turn)
+        found.append(pytest.param(*row, (turn,)))
+        if others:
+            found.append(pytest.param(*row, others, marks=pytest.mark.release))
+    return found
 
 
 class Buffer:

@@ -1,7 +1,8 @@
-"""Every instruction set gives the same bits: small graphs of every op, quantized by ONNX Runtime."""
+"""Instruction sets give the same bits: small graphs of every op, quantized by ONNX Runtime."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import intsim
 from intsim import demo
 from intsim.run.engine import Engine
 from intsim.run.inputs import values_of
-from tests.kernels.packed.run import needs_instructions
+from tests.kernels.packed.run import in_turn, needs_instructions
 from tests.models.quantize import CONFIGURATIONS, quantize
 from tests.models.small import GRAPHS, small, small_input
 from tests.models.transformer import transformer
@@ -20,16 +21,20 @@ from tests.plan.packed.paths import agree
 pytestmark = needs_instructions
 
 
-@pytest.mark.parametrize("configuration", ["qdq-u8-asymmetric-channel", "qdq-s8-symmetric-tensor"])
-@pytest.mark.parametrize("name", GRAPHS)
-def test_small_graphs(name: str, configuration: str) -> None:
+CONFIGURATIONS_HERE = ("qdq-u8-asymmetric-channel", "qdq-s8-symmetric-tensor")
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "isas"), in_turn(list(itertools.product(GRAPHS, CONFIGURATIONS_HERE)))
+)
+def test_small_graphs(name: str, configuration: str, isas: tuple[str, ...]) -> None:
     x = small_input(name)
     file = quantize(small(name), CONFIGURATIONS[configuration], x)
     try:
         model = intsim.load(file.SerializeToString(), target="onnxruntime")
     except intsim.errors.UnsupportedOp:
         pytest.skip("the target refuses it")
-    agree(model.plan, values_of(model.lowered, model.named_inputs(x)))
+    agree(model.plan, values_of(model.lowered, model.named_inputs(x)), isas=isas)
 
 
 @pytest.mark.parametrize(

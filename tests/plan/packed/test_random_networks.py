@@ -10,7 +10,7 @@ import pytest
 
 from intsim.formats import Format
 from intsim.plan import make_plan
-from tests.kernels.packed.run import needs_instructions
+from tests.kernels.packed.run import in_turn, needs_instructions
 from tests.plan.packed.chains import Network, form
 from tests.plan.packed.ops.test_matmul import constant_product, product
 from tests.plan.packed.paths import agree
@@ -152,11 +152,11 @@ LAYERS: Mapping[str, Callable[[Growing, str, str], None]] = {
 }
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_random_networks(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "isas"), in_turn([(seed,) for seed in range(40)]))
+def test_random_networks(seed: int, isas: tuple[str, ...]) -> None:
     net = Growing(seed)
     while len(net.layers) < 8:
         net.grow()
         if net.values[list(net.formats)[-1]].size > LARGEST:
             break
-    agree(make_plan(net.lowered()), net.given, threads=1 + seed % 2)
+    agree(make_plan(net.lowered()), net.given, threads=1 + seed % 2, isas=isas)
