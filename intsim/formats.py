@@ -105,10 +105,6 @@ class Format:
         """The zero points as int64[channels], of length 1 per tensor."""
         return np.array(self.zero_point, np.int64)
 
-    def with_bits(self, bits: int, *, signed: bool | None = None) -> Format:
-        """This format's scale and zero point with another width, of uniform codes."""
-        return Format(bits, self.signed if signed is None else signed, False, self.scale, self.zero_point, self.axis)
-
     def real(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Reals, float32[...]: float32(code - zero_point) * scale, as ONNX's DequantizeLinear defines it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,11 +86,6 @@ class LayerBuilder:
     def done(self, inputs: dict[str, str], outputs: dict[str, str]) -> Lowered:
         """The finished Lowered."""
         return Lowered(self.graph, self.target, tuple(self.layers), self.values, inputs, outputs, self.accumulators)
-
-    def mark(self, output: str, **changes: Any) -> None:
-        """Change fields of the layer that makes `output` (its note, its exactness)."""
-        index = next(i for i, layer in enumerate(self.layers) if output in layer.outputs)
-        self.layers[index] = replace(self.layers[index], **changes)
 
 
 def half_quantized(node: Node, name: str, target: Target) -> UnsupportedOp:
