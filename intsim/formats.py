@@ -11,7 +11,7 @@ import numpy as np
 
 from intsim.errors import MalformedGraph, OutOfDomain, shown
 from intsim.fields import LARGEST_INTEGER, Fields
-from intsim.levels import BITS, Levels, split
+from intsim.levels import BITS, Levels, split_signs
 
 ROUNDINGS = (
     "half_up",
@@ -124,7 +124,7 @@ class Format:
             return
         wrong = (codes < self.low) | (codes > self.high)
         if self.levels is not None:
-            negative, magnitude = split(codes, self.bits)
+            negative, magnitude = split_signs(codes, self.bits)
             wrong |= negative & (magnitude == 0)
         if not wrong.any():
             return

@@ -40,7 +40,7 @@ class Stimulus:
 
 
 @dataclass(frozen=True)
-class Call:
+class OpCall:
     """One call of a spec function: what it is called with, and the Format of its result (None: float32 reals).
 
     An accumulator's is that of the dtype in which it is kept; how wide it is stands in the parameters.
@@ -105,7 +105,7 @@ def f32(value: float) -> float:
     return float(np.float32(value))
 
 
-def cases() -> list[Call]:
+def cases() -> list[OpCall]:
     """Every golden case, op by op."""
     return [
         *_macs(),
@@ -126,7 +126,7 @@ def conv_call(
     formats: tuple[Format, Format] = (I8, I8),
     arrays: Mapping[str, Stimulus] | None = None,
     **changes: Any,
-) -> Call:
+) -> OpCall:
     """A convolution of codes of these shapes, with the changes to plain parameters."""
     spatial = len(x) - 2
     parameters: dict[str, Any] = {
@@ -143,12 +143,12 @@ def conv_call(
     for key in arrays or {}:
         parameters.pop(key, None)
     operands = {"x": codes(x, formats[0], 1), "w": codes(w, formats[1], 2)}
-    return Call(
+    return OpCall(
         "conv", name, operands, Format(32 if parameters["accumulator_bits"] <= 32 else 64), parameters, arrays or {}
     )
 
 
-def _macs() -> list[Call]:
+def _macs() -> list[OpCall]:
     square, kernel = (2, 4, 6, 5), (6, 4, 3, 3)
     narrow: dict[str, Any] = {"accumulator_bits": 16, "pads": (1, 1, 1, 1)}
     bias = integers(-40000, 30000, 17, 0, -1, 65535)
@@ -171,8 +171,8 @@ def _macs() -> list[Call]:
         conv_call("sixteen_bits", (1, 3, 5, 5), (2, 3, 3, 3), (I16, I16), accumulator_bits=48),
         conv_call("wraps", square, kernel, arrays={"bias": bias}, **narrow),
         conv_call("saturates", square, kernel, arrays={"bias": bias}, **{**narrow, "overflow": "saturate"}),
-        Call("matmul", "plain", {"a": rows, "b": columns}, I32, matrix),
-        Call(
+        OpCall("matmul", "plain", {"a": rows, "b": columns}, I32, matrix),
+        OpCall(
             "matmul",
             "zero_points_and_bias",
             {"a": rows, "b": columns},
@@ -180,10 +180,10 @@ def _macs() -> list[Call]:
             {**without_zero, "a_zero": -128},
             {"b_zero": column_zeros, "bias": column_bias},
         ),
-        Call("matmul", "batches", {"a": codes((2, 3, 4), U8, 5), "b": codes((2, 4, 5), U8, 6)}, I32, matrix),
-        Call("matmul", "vector", {"a": codes((17,), I8, 7), "b": columns}, I32, matrix),
-        Call("matmul", "wraps", {"a": rows, "b": columns}, I32, {**matrix, "accumulator_bits": 15}),
-        Call(
+        OpCall("matmul", "batches", {"a": codes((2, 3, 4), U8, 5), "b": codes((2, 4, 5), U8, 6)}, I32, matrix),
+        OpCall("matmul", "vector", {"a": codes((17,), I8, 7), "b": columns}, I32, matrix),
+        OpCall("matmul", "wraps", {"a": rows, "b": columns}, I32, {**matrix, "accumulator_bits": 15}),
+        OpCall(
             "matmul",
             "saturates",
             {"a": rows, "b": columns},
@@ -199,7 +199,7 @@ def post_codes(shape: tuple[int, ...], bits: int, levels: Levels, seed: int) -> 
     return Stimulus(np.where(drawn == 1 << (bits - 1), 0, drawn).astype(np.uint8), Format(bits, False, levels=levels))
 
 
-def post_conv_case(name: str, bits: int, levels: Levels, x_format: Format = I8, **changes: Any) -> Call:
+def post_conv_case(name: str, bits: int, levels: Levels, x_format: Format = I8, **changes: Any) -> OpCall:
     """A convolution with such weights, its table among the arrays."""
     x_zero = changes.get("x_zero", 0)
     low, high = min(x_format.low - x_zero, 0), max(x_format.high - x_zero, 0)
@@ -207,10 +207,10 @@ def post_conv_case(name: str, bits: int, levels: Levels, x_format: Format = I8, 
     plain = conv_call(name, (2, 4, 6, 5), (6, 4, 3, 3), (x_format, I8), pads=(1, 1, 1, 1), **changes)
     parameters = {**{k: v for k, v in plain.parameters.items() if k != "w_zero"}, "low": low}
     operands = {"x": plain.operands["x"], "w": post_codes((6, 4, 3, 3), bits, levels, 2)}
-    return Call("post_conv", name, operands, plain.result, parameters, {"table": table})
+    return OpCall("post_conv", name, operands, plain.result, parameters, {"table": table})
 
 
-def _post() -> list[Call]:
+def _post() -> list[OpCall]:
     levels = {
         f"{rule}_{variant}": Levels(rule, 4, variant) for rule in ("post", "pot") for variant in ("shared", "full")
     }
@@ -225,7 +225,7 @@ def _post() -> list[Call]:
         post_conv_case("four_bit_activations", 3, four, I4),
         post_conv_case("wraps", 4, four, accumulator_bits=13),
         post_conv_case("saturates", 4, four, accumulator_bits=13, overflow="saturate"),
-        Call(
+        OpCall(
             "post_matmul",
             "plain",
             {"a": codes((3, 17), I8, 3), "b": post_codes((17, 5), 4, four, 4)},
@@ -236,33 +236,33 @@ def _post() -> list[Call]:
     ]
 
 
-def _requantizers() -> list[Call]:
+def _requantizers() -> list[OpCall]:
     ties, limits = {"acc": sums(GOLDEN_TIES)}, {"acc": sums(GOLDEN_LIMITS)}
     rules = ("half_up", "half_down", "half_even", "half_away", "half_to_zero")
     directed = ("floor", "ceil", "toward_zero", "away_from_zero")
     plain = {"shift": 3, "zero_point": 0, "narrow": False, "axis": 1}
     float_ties = {"zero_point": 0, "narrow": False, "axis": 1, "multiplier": 0.125}
     return [
-        *(Call("requantize", rule, ties, I8, {**plain, "rounding": rule, **SIGNED}) for rule in (*rules, *directed)),
-        Call("requantize", "saturates", limits, I8, {**plain, "rounding": "half_up", **SIGNED}),
-        Call("requantize", "unsigned", limits, U8, {**plain, "rounding": "half_up", "zero_point": 100, **UNSIGNED}),
-        Call(
+        *(OpCall("requantize", rule, ties, I8, {**plain, "rounding": rule, **SIGNED}) for rule in (*rules, *directed)),
+        OpCall("requantize", "saturates", limits, I8, {**plain, "rounding": "half_up", **SIGNED}),
+        OpCall("requantize", "unsigned", limits, U8, {**plain, "rounding": "half_up", "zero_point": 100, **UNSIGNED}),
+        OpCall(
             "requantize",
             "narrow_range",
             limits,
             Format(8, narrow=True),
             {**plain, "rounding": "half_up", **SIGNED, "narrow": True},
         ),
-        Call(
+        OpCall(
             "requantize",
             "shift_to_the_left",
             ties,
             I8,
             {**plain, "rounding": "half_up", "shift": -2, **SIGNED},
         ),
-        Call("requantize", "no_shift", ties, I8, {**plain, "rounding": "half_up", "shift": 0, **SIGNED}),
-        Call("requantize", "long_shift", limits, I8, {**plain, "rounding": "half_up", "shift": 31, **SIGNED}),
-        Call(
+        OpCall("requantize", "no_shift", ties, I8, {**plain, "rounding": "half_up", "shift": 0, **SIGNED}),
+        OpCall("requantize", "long_shift", limits, I8, {**plain, "rounding": "half_up", "shift": 31, **SIGNED}),
+        OpCall(
             "requantize",
             "per_channel",
             {"acc": sums(GOLDEN_TIES, channels=4)},
@@ -270,10 +270,10 @@ def _requantizers() -> list[Call]:
             {"rounding": "half_up", "bits": 4, "signed": True, "narrow": False, "axis": 1},
             {"shift": integers(3, 4, 0, -1), "zero_point": integers(0, -3, 5, 1)},
         ),
-        Call("requantize_float32", "ties", ties, I8, {**float_ties, **SIGNED}),
-        Call("requantize_float32", "odd_zero_point", ties, U8, {**float_ties, "zero_point": 101, **UNSIGNED}),
-        Call("requantize_float32", "saturates", limits, I8, {**float_ties, "multiplier": f32(0.1), **SIGNED}),
-        Call(
+        OpCall("requantize_float32", "ties", ties, I8, {**float_ties, **SIGNED}),
+        OpCall("requantize_float32", "odd_zero_point", ties, U8, {**float_ties, "zero_point": 101, **UNSIGNED}),
+        OpCall("requantize_float32", "saturates", limits, I8, {**float_ties, "multiplier": f32(0.1), **SIGNED}),
+        OpCall(
             "requantize_float32",
             "mantissa",
             {"acc": sums(GOLDEN_MANTISSA)},
@@ -284,7 +284,7 @@ def _requantizers() -> list[Call]:
                 **SIGNED,
             },  # exact, so that 2**24 is a tie and 2**24 + 1 is none
         ),
-        Call(
+        OpCall(
             "requantize_float32",
             "per_channel",
             {"acc": sums(GOLDEN_TIES, channels=3)},
@@ -295,7 +295,7 @@ def _requantizers() -> list[Call]:
     ]
 
 
-def _boundaries() -> list[Call]:
+def _boundaries() -> list[OpCall]:
     ties = reals(GOLDEN_EIGHTHS)
     near = reals(GOLDEN_NEXT_TO_TIES)
     ends = reals(GOLDEN_ENDS)
@@ -305,16 +305,18 @@ def _boundaries() -> list[Call]:
     per_channel = {"scale": floats(0.5, 0.25, 0.3), "zero_point": integers(0, -5, 7)}
     return [
         *(
-            Call("quantize", rule, {"r": ties}, I8, {**exact, "rounding": rule, **SIGNED})
+            OpCall("quantize", rule, {"r": ties}, I8, {**exact, "rounding": rule, **SIGNED})
             for rule in ("half_up", "half_even", "half_away", "floor")
         ),
-        Call("quantize", "next_to_ties", {"r": near}, I8, {**exact, "scale": 1.0, "rounding": "half_up", **SIGNED}),
-        Call("quantize", "ends", {"r": ends}, I8, {**exact, "scale": 1.0, "rounding": "half_up", **SIGNED}),
-        Call("quantize", "any_scale", {"r": scaled}, I8, {**exact, "scale": f32(0.3), "rounding": "half_up", **SIGNED}),
-        Call("quantize_float32", "ties", {"r": ties}, U8, {**exact, "zero_point": 127, **UNSIGNED}),
-        Call("quantize_float32", "ends", {"r": ends}, I8, {**exact, "scale": 1.0, **SIGNED}),
-        Call("quantize_float32", "any_scale", {"r": scaled}, I8, {**exact, "scale": f32(0.3), **SIGNED}),
-        Call(
+        OpCall("quantize", "next_to_ties", {"r": near}, I8, {**exact, "scale": 1.0, "rounding": "half_up", **SIGNED}),
+        OpCall("quantize", "ends", {"r": ends}, I8, {**exact, "scale": 1.0, "rounding": "half_up", **SIGNED}),
+        OpCall(
+            "quantize", "any_scale", {"r": scaled}, I8, {**exact, "scale": f32(0.3), "rounding": "half_up", **SIGNED}
+        ),
+        OpCall("quantize_float32", "ties", {"r": ties}, U8, {**exact, "zero_point": 127, **UNSIGNED}),
+        OpCall("quantize_float32", "ends", {"r": ends}, I8, {**exact, "scale": 1.0, **SIGNED}),
+        OpCall("quantize_float32", "any_scale", {"r": scaled}, I8, {**exact, "scale": f32(0.3), **SIGNED}),
+        OpCall(
             "quantize_float32",
             "per_channel",
             {"r": channels},
@@ -322,15 +324,15 @@ def _boundaries() -> list[Call]:
             {"bits": 4, "signed": True, "narrow": False, "axis": 1},
             {"scale": floats(0.5, 0.25, 0.3), "zero_point": integers(0, -5, 7)},
         ),
-        Call(
+        OpCall(
             "dequantize_float32",
             "every_code",
             {"x": every_code(U8)},
             None,
             {"scale": f32(0.1), "zero_point": 128, "axis": 1},
         ),
-        Call("dequantize_float32", "per_channel", {"x": codes((2, 3, 16), I4, 8)}, None, {"axis": 1}, per_channel),
-        Call(
+        OpCall("dequantize_float32", "per_channel", {"x": codes((2, 3, 16), I4, 8)}, None, {"axis": 1}, per_channel),
+        OpCall(
             "dequantize_float32",
             "wide_sums",
             {"x": sums(GOLDEN_LIMITS)},
@@ -340,7 +342,7 @@ def _boundaries() -> list[Call]:
     ]
 
 
-def _elementwise() -> list[Call]:
+def _elementwise() -> list[OpCall]:
     a, b = every_pair(Format(5))
     pair = {"a": Stimulus(a.array, I8), "b": Stimulus(b.array, I8)}
     wide = {"a": codes((2, 3, 5, 7), U8, 9), "b": codes((2, 3, 5, 7), U8, 10)}
@@ -357,32 +359,32 @@ def _elementwise() -> list[Call]:
             case
             for op in ("add", "sub")
             for case in (
-                Call(op, "aligned", pair, I8, aligned),
-                Call(op, "shift_to_the_left", wide, U8, shifted),
-                Call(op, "broadcast", broadcast, I8, {**aligned, "a_zero": 5, "rounding": "half_away"}),
+                OpCall(op, "aligned", pair, I8, aligned),
+                OpCall(op, "shift_to_the_left", wide, U8, shifted),
+                OpCall(op, "broadcast", broadcast, I8, {**aligned, "a_zero": 5, "rounding": "half_away"}),
             )
         ),
-        Call("mul", "ties", pair, I8, product),
-        Call("mul", "zero_points", wide, U8, {**product, **zeros, **UNSIGNED, "shift": 6}),
-        Call("mul", "shift_to_the_left", pair, I8, {**product, "shift": -2}),
-        Call("add_float32", "ties", pair, I8, ratios),
-        Call(
+        OpCall("mul", "ties", pair, I8, product),
+        OpCall("mul", "zero_points", wide, U8, {**product, **zeros, **UNSIGNED, "shift": 6}),
+        OpCall("mul", "shift_to_the_left", pair, I8, {**product, "shift": -2}),
+        OpCall("add_float32", "ties", pair, I8, ratios),
+        OpCall(
             "add_float32",
             "saturates",
             wide,
             U8,
             {**ratios, **zeros, "a_ratio": f32(1.7), "b_ratio": f32(2.3), **UNSIGNED},
         ),
-        Call("mul_float32", "ties", pair, I8, factor),
-        Call("mul_float32", "saturates", wide, U8, {**factor, **zeros, "ratio": f32(0.05), **UNSIGNED}),
+        OpCall("mul_float32", "ties", pair, I8, factor),
+        OpCall("mul_float32", "saturates", wide, U8, {**factor, **zeros, "ratio": f32(0.05), **UNSIGNED}),
     ]
 
 
-def _functions() -> list[Call]:
+def _functions() -> list[OpCall]:
     square = np.arange(256, dtype=np.int64) ** 2 // 256 - 128
     rows = np.stack([np.arange(16)[:: (-1) ** c] // (c + 1) - 8 for c in range(3)])
     return [
-        Call(
+        OpCall(
             "table",
             "every_code",
             {"x": every_code(I8)},
@@ -390,7 +392,7 @@ def _functions() -> list[Call]:
             {"low": -128, "axis": 1},
             {"table": Stimulus(square.astype(np.int8), I8)},
         ),
-        Call(
+        OpCall(
             "table",
             "per_channel",
             {"x": codes((2, 3, 16), I4, 13)},
@@ -399,16 +401,16 @@ def _functions() -> list[Call]:
             {"table": Stimulus(rows.astype(np.int8), I4)},
         ),
         *(
-            Call("leaky_relu", rule, {"x": sums(GOLDEN_SLOPED)}, I32, parameters)
+            OpCall("leaky_relu", rule, {"x": sums(GOLDEN_SLOPED)}, I32, parameters)
             for rule in ("half_up", "half_even", "half_away")
             for parameters in ({"slope": 3 << 7, "shift": 8, "rounding": rule, "width": 16, "axis": 1},)
         ),
-        Call("clip", "inside", {"x": every_code(I8)}, I8, {"low": -5, "high": 90}),
-        Call("clip", "unsigned", {"x": every_code(U8)}, U8, {"low": 128, "high": 255}),
+        OpCall("clip", "inside", {"x": every_code(I8)}, I8, {"low": -5, "high": 90}),
+        OpCall("clip", "unsigned", {"x": every_code(U8)}, U8, {"low": 128, "high": 255}),
     ]
 
 
-def _pools() -> list[Call]:
+def _pools() -> list[OpCall]:
     x = {"x": codes((2, 3, 7, 6), U8, 14)}
     signed = {"x": codes((2, 3, 7, 6), I8, 15)}
     line = {"x": codes((2, 3, 11), I8, 16)}
@@ -427,23 +429,29 @@ def _pools() -> list[Call]:
     }
     over = {"axes": (2, 3), "keepdims": True}
     return [
-        Call("max_pool", "pads", signed, I8, padded),
-        Call("max_pool", "ceil_mode", x, U8, ceil),
-        Call("max_pool", "dilations", signed, I8, {**window, "kernel": (2, 2), "strides": (1, 1), "dilations": (2, 3)}),
-        Call("max_pool", "one_dimension", line, I8, in_line),
-        Call("average_pool", "pads_left_out", signed, I8, {**padded, "count_include_pad": False, **mean}),
-        Call("average_pool", "pads_counted", signed, I8, {**padded, "count_include_pad": True, **mean}),
-        Call("average_pool", "ceil_mode", signed, I8, {**ceil, "count_include_pad": False, **mean}),
-        Call("average_pool", "other_exponent", signed, I8, {**window, "count_include_pad": False, **mean, "shift": -1}),
-        Call("average_pool", "one_dimension", line, I8, {**in_line, "count_include_pad": False, **mean}),
-        Call("average_pool_float32", "pads_left_out", x, U8, {**padded, "count_include_pad": False, **float_mean}),
-        Call("average_pool_float32", "pads_counted", x, U8, {**padded, "count_include_pad": True, **float_mean}),
-        Call("average_pool_float32", "ceil_mode", x, U8, {**ceil, "count_include_pad": True, **float_mean}),
-        Call("reduce_mean", "image", signed, I8, {**over, **mean}),
-        Call("reduce_mean", "channels", signed, I8, {"axes": (1,), "keepdims": False, **mean, "shift": 1}),
-        Call("reduce_mean", "half_even", signed, I8, {"axes": (3,), "keepdims": True, **mean, "rounding": "half_even"}),
-        Call("reduce_mean_float32", "image", x, U8, {**over, **float_mean}),
-        Call(
+        OpCall("max_pool", "pads", signed, I8, padded),
+        OpCall("max_pool", "ceil_mode", x, U8, ceil),
+        OpCall(
+            "max_pool", "dilations", signed, I8, {**window, "kernel": (2, 2), "strides": (1, 1), "dilations": (2, 3)}
+        ),
+        OpCall("max_pool", "one_dimension", line, I8, in_line),
+        OpCall("average_pool", "pads_left_out", signed, I8, {**padded, "count_include_pad": False, **mean}),
+        OpCall("average_pool", "pads_counted", signed, I8, {**padded, "count_include_pad": True, **mean}),
+        OpCall("average_pool", "ceil_mode", signed, I8, {**ceil, "count_include_pad": False, **mean}),
+        OpCall(
+            "average_pool", "other_exponent", signed, I8, {**window, "count_include_pad": False, **mean, "shift": -1}
+        ),
+        OpCall("average_pool", "one_dimension", line, I8, {**in_line, "count_include_pad": False, **mean}),
+        OpCall("average_pool_float32", "pads_left_out", x, U8, {**padded, "count_include_pad": False, **float_mean}),
+        OpCall("average_pool_float32", "pads_counted", x, U8, {**padded, "count_include_pad": True, **float_mean}),
+        OpCall("average_pool_float32", "ceil_mode", x, U8, {**ceil, "count_include_pad": True, **float_mean}),
+        OpCall("reduce_mean", "image", signed, I8, {**over, **mean}),
+        OpCall("reduce_mean", "channels", signed, I8, {"axes": (1,), "keepdims": False, **mean, "shift": 1}),
+        OpCall(
+            "reduce_mean", "half_even", signed, I8, {"axes": (3,), "keepdims": True, **mean, "rounding": "half_even"}
+        ),
+        OpCall("reduce_mean_float32", "image", x, U8, {**over, **float_mean}),
+        OpCall(
             "reduce_mean_float32",
             "ties",
             x,
@@ -453,30 +461,30 @@ def _pools() -> list[Call]:
     ]
 
 
-def _movement() -> list[Call]:
+def _movement() -> list[OpCall]:
     x = codes((2, 3, 4, 5), I8, 17)
     one = {"x": x}
     nearest = {"sizes": None, "scales": (1.0, 1.0, 2.0, 1.5)}
     pads = (0, 0, 1, 2, 0, 0, 0, 3)
     return [
-        Call("concat", "channels", {"x0": x, "x1": codes((2, 1, 4, 5), I8, 18), "x2": x}, I8, {"axis": 1}),
-        Call("concat", "last_axis", {"x0": x, "x1": codes((2, 3, 4, 1), I8, 19)}, I8, {"axis": 3}),
-        Call("reshape", "zero_copies_minus_one_infers", one, I8, {"shape": (0, -1, 2)}),
-        Call("flatten", "axis_1", one, I8, {"axis": 1}),
-        Call("transpose", "channels_last", one, I8, {"perm": (0, 2, 3, 1)}),
-        Call("depth_to_space", "dcr", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "DCR"}),
-        Call("depth_to_space", "crd", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "CRD"}),
-        Call("reduce_max", "image", one, I8, {"axes": (2, 3), "keepdims": True}),
-        Call("reduce_max", "channels", {"x": codes((2, 3, 4, 5), U8, 22)}, U8, {"axes": (1,), "keepdims": False}),
-        Call("squeeze", "image", {"x": codes((2, 3, 1, 1), I8, 20)}, I8, {"axes": (2, 3)}),
-        Call("unsqueeze", "front", one, I8, {"axes": (0, 3)}),
-        Call("slice", "steps", one, I8, {"starts": (1, 0), "ends": (3, 5), "axes": (1, 3), "steps": (1, 2)}),
-        Call("pad", "constant", one, I8, {"pads": pads, "mode": "constant", "value": -9}),
-        Call("pad", "reflect", one, I8, {"pads": pads, "mode": "reflect", "value": 0}),
-        Call("pad", "edge", one, I8, {"pads": pads, "mode": "edge", "value": 0}),
-        Call("copy", "plain", one, I8, {}),
+        OpCall("concat", "channels", {"x0": x, "x1": codes((2, 1, 4, 5), I8, 18), "x2": x}, I8, {"axis": 1}),
+        OpCall("concat", "last_axis", {"x0": x, "x1": codes((2, 3, 4, 1), I8, 19)}, I8, {"axis": 3}),
+        OpCall("reshape", "zero_copies_minus_one_infers", one, I8, {"shape": (0, -1, 2)}),
+        OpCall("flatten", "axis_1", one, I8, {"axis": 1}),
+        OpCall("transpose", "channels_last", one, I8, {"perm": (0, 2, 3, 1)}),
+        OpCall("depth_to_space", "dcr", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "DCR"}),
+        OpCall("depth_to_space", "crd", {"x": codes((1, 8, 2, 3), I8, 21)}, I8, {"blocksize": 2, "mode": "CRD"}),
+        OpCall("reduce_max", "image", one, I8, {"axes": (2, 3), "keepdims": True}),
+        OpCall("reduce_max", "channels", {"x": codes((2, 3, 4, 5), U8, 22)}, U8, {"axes": (1,), "keepdims": False}),
+        OpCall("squeeze", "image", {"x": codes((2, 3, 1, 1), I8, 20)}, I8, {"axes": (2, 3)}),
+        OpCall("unsqueeze", "front", one, I8, {"axes": (0, 3)}),
+        OpCall("slice", "steps", one, I8, {"starts": (1, 0), "ends": (3, 5), "axes": (1, 3), "steps": (1, 2)}),
+        OpCall("pad", "constant", one, I8, {"pads": pads, "mode": "constant", "value": -9}),
+        OpCall("pad", "reflect", one, I8, {"pads": pads, "mode": "reflect", "value": 0}),
+        OpCall("pad", "edge", one, I8, {"pads": pads, "mode": "edge", "value": 0}),
+        OpCall("copy", "plain", one, I8, {}),
         *(
-            Call(
+            OpCall(
                 "resize_nearest",
                 f"{coordinate}-{mode}",
                 one,
@@ -490,7 +498,7 @@ def _movement() -> list[Call]:
                 ("pytorch_half_pixel", "ceil"),
             )
         ),
-        Call(
+        OpCall(
             "resize_nearest",
             "sizes",
             one,

@@ -106,12 +106,12 @@ def axis_of(format: Format) -> int:
     return 1 if format.axis is None else format.axis
 
 
-def codes_of(format: Format) -> dict[str, Any]:
+def output_parameters(format: Format) -> dict[str, Any]:
     """The output parameters that a requantizing spec function takes."""
-    return {**plain_codes_of(format), "narrow": format.narrow}
+    return {**plain_output_parameters(format), "narrow": format.narrow}
 
 
-def plain_codes_of(format: Format) -> dict[str, Any]:
+def plain_output_parameters(format: Format) -> dict[str, Any]:
     """The output parameters of ONNX Runtime's float32 kernels, which know no narrow range."""
     return {"zero_point": channels(format.zero_point), "bits": format.bits, "signed": format.signed}
 

@@ -11,7 +11,7 @@ import numpy as np
 from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Graph, Node
-from intsim.lowering.builder import codes_of
+from intsim.lowering.builder import output_parameters
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.multipliers import nemo, tflite, tosa, xnnpack
 from intsim.lowering.multipliers.normalized import normalized
@@ -80,13 +80,13 @@ def _compact(values: Any) -> Any:
 def _tflite(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
     """Sums of 8-bit operands by the doubling multiply, wider ones (16x8) by TFLite's int64 function."""
     pairs = [tflite.quantize_multiplier(float(m)) for m in scaling.real()]
-    return "requantize_tflite_int64" if bits > 32 else "requantize_tflite", {**_pairs(pairs), **codes_of(y)}
+    return "requantize_tflite_int64" if bits > 32 else "requantize_tflite", {**_pairs(pairs), **output_parameters(y)}
 
 
 def _tflite_single(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
     pairs = [tflite.quantize_multiplier(float(m), single_rounding=True) for m in _tflite_real(scaling)]
     op = "requantize_tflite_int64" if bits > 32 else "requantize_tflite_single"
-    return op, {**_pairs(pairs), **codes_of(y)}
+    return op, {**_pairs(pairs), **output_parameters(y)}
 
 
 def _tflite_real(scaling: Scaling) -> Array:
@@ -100,18 +100,18 @@ def _tflite_real(scaling: Scaling) -> Array:
 def _tflite_float64(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
     if bits > 32:
         return _tflite(scaling, y, bits, target)
-    return "requantize_tflite_float64", {"multiplier": _compact(scaling.real()), **codes_of(y)}
+    return "requantize_tflite_float64", {"multiplier": _compact(scaling.real()), **output_parameters(y)}
 
 
 def _cmsis_nn(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
     pairs = [tflite.quantize_multiplier(float(m)) for m in _tflite_real(scaling)]
-    return "requantize_tflite_int64" if bits > 32 else "requantize_cmsis_nn", {**_pairs(pairs), **codes_of(y)}
+    return "requantize_tflite_int64" if bits > 32 else "requantize_cmsis_nn", {**_pairs(pairs), **output_parameters(y)}
 
 
 def _cmsis_nn_single(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
     pairs = [tflite.quantize_multiplier(float(m), single_rounding=True) for m in _tflite_real(scaling)]
     op = "requantize_tflite_int64" if bits > 32 else "requantize_cmsis_nn_single"
-    return op, {**_pairs(pairs), **codes_of(y)}
+    return op, {**_pairs(pairs), **output_parameters(y)}
 
 
 def _tosa(double_rounding: bool) -> Callable[[Scaling, Format, int, Target], Call]:
@@ -124,7 +124,7 @@ def _tosa(double_rounding: bool) -> Callable[[Scaling, Format, int, Target], Cal
             "multiplier_bits": width,
             "input_zero_point": 0,
         }
-        return "requantize_tosa", {**_pairs(pairs), **flags, **codes_of(y)}
+        return "requantize_tosa", {**_pairs(pairs), **flags, **output_parameters(y)}
 
     return rescale
 
@@ -133,17 +133,17 @@ def _xnnpack(op: str) -> Callable[[Scaling, Format, int, Target], Call]:
     def requantize(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
         for multiplier in scaling.single():
             xnnpack.multiplier_and_shift(multiplier)
-        return op, {"multiplier": _compact(scaling.single()), **codes_of(y)}
+        return op, {"multiplier": _compact(scaling.single()), **output_parameters(y)}
 
     return requantize
 
 
 def _onnx_reference(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
-    return "requantize_onnx_reference", {"multiplier": _compact(scaling.single()), **codes_of(y)}
+    return "requantize_onnx_reference", {"multiplier": _compact(scaling.single()), **output_parameters(y)}
 
 
 def _gemmini(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
-    parameters = {k: v for k, v in codes_of(y).items() if k != "zero_point"}
+    parameters = {k: v for k, v in output_parameters(y).items() if k != "zero_point"}
     return "requantize_gemmini", {"multiplier": _compact(scaling.single()), **parameters}
 
 
@@ -155,7 +155,7 @@ def _nvdla(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
         if not 0 <= 15 - exponent <= 63:
             raise OutOfDomain(f"the multiplier {float(real)!r} needs a shift within 0 to 63, not {15 - exponent}")
         pairs.append((m, 15 - exponent))
-    parameters = {k: v for k, v in codes_of(y).items() if k != "zero_point"}
+    parameters = {k: v for k, v in output_parameters(y).items() if k != "zero_point"}
     return "requantize_nvdla", {**_pairs(pairs), **parameters}
 
 
@@ -163,7 +163,7 @@ def _pulp(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
     """NEMO's multiplier and shift of each channel; the back ends take both from the model."""
     longest = 32 - y.bits
     pairs = [nemo.multiplier_and_shift(float(s), float(scaling.y[0]), longest=longest) for s in scaling.products()]
-    return "requantize_pulp", {**_pairs(pairs), "rounding": target.rounding, **codes_of(y)}
+    return "requantize_pulp", {**_pairs(pairs), "rounding": target.rounding, **output_parameters(y)}
 
 
 REQUANTIZERS: Mapping[str, Callable[[Scaling, Format, int, Target], Call]] = {

@@ -92,14 +92,14 @@ def _matmul_terms(
 ) -> Terms:
     """One channel a column; one for all where b is computed."""
     a_low, a_high = interval(lowered, layer, 0, offsets[0], int(zeros[0]) - int(offsets[0]))
-    if constant_operand(lowered, layer, 1) is not None:
+    if constant_codes(lowered, layer, 1) is not None:
         b_low, b_high = _elements(lowered, layer, 1, offsets[1], axis=-1)
         columns = b_low.shape[-1] if b_low.ndim > 1 else 1
         ends = _products(layer, a_low, a_high, b_low, b_high)
         low, high = (np.moveaxis(e, -2, -1).reshape(-1, e.shape[-2]) if e.ndim > 1 else e[None] for e in ends)
         return Terms([(low, high)], columns, 1)
     b_ends = interval(lowered, layer, 1, offsets[1])
-    if constant_operand(lowered, layer, 0) is not None:
+    if constant_codes(lowered, layer, 0) is not None:
         elements, _ = _elements(lowered, layer, 0, offsets[0], axis=-1)
         low, high = _products(layer, *b_ends, elements, elements)
         return Terms([(low.reshape(-1, low.shape[-1]), high.reshape(-1, high.shape[-1]))], 1, 1)
@@ -127,7 +127,7 @@ def _products(layer: Layer, a: int, b: int, low: Array, high: Array) -> tuple[Ar
 
 def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) -> tuple[Array, Array]:
     """The interval of each centred element of an operand: a point where it is constant, else its format's."""
-    codes = constant_operand(lowered, layer, index)
+    codes = constant_codes(lowered, layer, index)
     if codes is not None:
         other_low, other_high = interval(lowered, layer, 1 - index, 0)
         shape = [1] * codes.ndim
@@ -150,7 +150,7 @@ def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) 
 
 def interval(lowered: Lowered, layer: Layer, index: int, zero: Any, outside: int = 0) -> tuple[int, int]:
     """The interval of an operand minus its zero point, widened to include what padding contributes in its place."""
-    codes = constant_operand(lowered, layer, index)
+    codes = constant_codes(lowered, layer, index)
     if codes is not None:
         low, high = int(codes.min()), int(codes.max())
     else:
@@ -187,7 +187,7 @@ def shape_of(lowered: Lowered, name: str) -> tuple[int | None, ...]:
     return () if value is None else value.shape
 
 
-def constant_operand(lowered: Lowered, layer: Layer, index: int) -> Array | None:
+def constant_codes(lowered: Lowered, layer: Layer, index: int) -> Array | None:
     """The codes of a MAC layer's first or second operand where it is a constant, None where it is computed."""
     keyword = (("x", "w") if layer.op in CONVS else ("a", "b"))[index]
     if keyword in layer.parameters:
