@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Terms:
+class TermIntervals:
     """The products of a layer's sums as intervals: for each window (low, high), [rows, K] in MAC order.
 
     channels: how many there are; row r is of channel r % channels. block: products of one channel (pass by pass).
@@ -28,12 +28,12 @@ class Terms:
     channels: int
     block: int
 
-    def spread(self, channels: int) -> Terms:
+    def spread(self, channels: int) -> TermIntervals:
         """The same for so many channels, where one stands for all."""
         if self.channels > 1 or channels == 1:
             return self
         windows = [(np.repeat(low, channels, axis=0), np.repeat(high, channels, axis=0)) for low, high in self.windows]
-        return Terms(windows, channels, self.block)
+        return TermIntervals(windows, channels, self.block)
 
     def rows(self, values: list[int]) -> Array:
         """Values by channel as object[rows]."""
@@ -44,7 +44,7 @@ class Terms:
         return [widest(int(v) for end in ends for v in end[c :: self.channels]) for c in range(self.channels)]
 
 
-def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> Terms:
+def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> TermIntervals:
     """The products of the codes behind their zero points, or behind the summation's offsets, in its order."""
     offsets = None if summation is None else summation.offsets
     names = ("x_zero", "w_zero") if layer.op in CONVS else ("a_zero", "b_zero")
@@ -54,7 +54,7 @@ def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> Ter
 
 def _conv_terms(
     lowered: Lowered, layer: Layer, zeros: Sequence[Any], offsets: Sequence[Any], summation: Summation | None
-) -> Terms:
+) -> TermIntervals:
     parameters = layer.parameters
     w_low, w_high = _elements(lowered, layer, 1, offsets[1], axis=0)
     outside = int(zeros[0]) - int(offsets[0])  # what padding supplies
@@ -75,7 +75,7 @@ def _conv_terms(
         inside[np.ix_(*window)] = True
         ends = (low, high) if inside.all() else (np.where(inside, low, pad_low), np.where(inside, high, pad_high))
         windows.append(tuple(_in_mac_order(end, summation) for end in ends))
-    return Terms([(a, b) for a, b in windows], len(low), int(np.prod(low.shape[2:])))
+    return TermIntervals([(a, b) for a, b in windows], len(low), int(np.prod(low.shape[2:])))
 
 
 def _in_mac_order(values: Array, summation: Summation | None) -> Array:
@@ -89,7 +89,7 @@ def _in_mac_order(values: Array, summation: Summation | None) -> Array:
 
 def _matmul_terms(
     lowered: Lowered, layer: Layer, zeros: Sequence[Any], offsets: Sequence[Any], summation: Summation | None
-) -> Terms:
+) -> TermIntervals:
     """One channel a column; one for all where b is computed."""
     a_low, a_high = interval(lowered, layer, 0, offsets[0], int(zeros[0]) - int(offsets[0]))
     if constant_codes(lowered, layer, 1) is not None:
@@ -97,15 +97,17 @@ def _matmul_terms(
         columns = b_low.shape[-1] if b_low.ndim > 1 else 1
         ends = _products(layer, a_low, a_high, b_low, b_high)
         low, high = (np.moveaxis(e, -2, -1).reshape(-1, e.shape[-2]) if e.ndim > 1 else e[None] for e in ends)
-        return Terms([(low, high)], columns, 1)
+        return TermIntervals([(low, high)], columns, 1)
     b_ends = interval(lowered, layer, 1, offsets[1])
     if constant_codes(lowered, layer, 0) is not None:
         elements, _ = _elements(lowered, layer, 0, offsets[0], axis=-1)
         low, high = _products(layer, *b_ends, elements, elements)
-        return Terms([(low.reshape(-1, low.shape[-1]), high.reshape(-1, high.shape[-1]))], 1, 1)
+        return TermIntervals([(low.reshape(-1, low.shape[-1]), high.reshape(-1, high.shape[-1]))], 1, 1)
     corners = [x * y for x in (a_low, a_high) for y in b_ends]
     length = inner_length(lowered, layer)
-    return Terms([(np.full((1, length), min(corners), object), np.full((1, length), max(corners), object))], 1, 1)
+    return TermIntervals(
+        [(np.full((1, length), min(corners), object), np.full((1, length), max(corners), object))], 1, 1
+    )
 
 
 def _products(layer: Layer, a: int, b: int, low: Array, high: Array) -> tuple[Array, Array]:

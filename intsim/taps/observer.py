@@ -20,7 +20,7 @@ from intsim.taps.trace import first_misfit
 
 Array = np.ndarray[Any, Any]
 
-Call = Callable[[Layer, Sequence[Array], Mapping[str, Any]], Array]
+LayerCall = Callable[[Layer, Sequence[Array], Mapping[str, Any]], Array]
 """Computes a layer from its operands, with other parameters than its own."""
 
 EXTRA_BITS = 2
@@ -36,7 +36,7 @@ class Observer:
     asks for them or not.
     """
 
-    def __init__(self, lowered: Lowered, selection: Selection, call: Call) -> None:
+    def __init__(self, lowered: Lowered, selection: Selection, call: LayerCall) -> None:
         self._lowered = lowered
         self._call = call
         self.selection = selection
