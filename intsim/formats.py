@@ -11,7 +11,7 @@ import numpy as np
 
 from intsim.errors import MalformedGraph, OutOfDomain, shown
 from intsim.fields import LARGEST_INTEGER, Fields
-from intsim.levels import BITS, Levels, split
+from intsim.levels import BITS, Levels, split_signs
 
 ROUNDINGS = (
     "half_up",
@@ -105,10 +105,6 @@ class Format:
         """The zero points as int64[channels], of length 1 per tensor."""
         return np.array(self.zero_point, np.int64)
 
-    def with_bits(self, bits: int, *, signed: bool | None = None) -> Format:
-        """This format's scale and zero point with another width, of uniform codes."""
-        return Format(bits, self.signed if signed is None else signed, False, self.scale, self.zero_point, self.axis)
-
     def real(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Reals, float32[...]: float32(code - zero_point) * scale, as ONNX's DequantizeLinear defines it.
 
@@ -128,7 +124,7 @@ class Format:
             return
         wrong = (codes < self.low) | (codes > self.high)
         if self.levels is not None:
-            negative, magnitude = split(codes, self.bits)
+            negative, magnitude = split_signs(codes, self.bits)
             wrong |= negative & (magnitude == 0)
         if not wrong.any():
             return

@@ -64,7 +64,7 @@ class Levels:
 
     def reals(self, codes: Array, bits: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The signed level of each code, f32[...], without alpha."""
-        negative, magnitude = split(codes, bits)
+        negative, magnitude = split_signs(codes, bits)
         level = self.magnitudes(bits)[magnitude]
         return np.where(negative, -level, level)
 
@@ -117,13 +117,13 @@ def _full(x: int, k: int, guard_bits: int) -> int:
     return half_up_root(x, 2 * guard_bits - k)
 
 
-def split(codes: Array, bits: int) -> tuple[Array, Array]:
+def split_signs(codes: Array, bits: int) -> tuple[Array, Array]:
     """Whether each code is negative (bool[...]), and its magnitude m (i64[...])."""
     wide = np.asarray(codes).astype(np.int64)
     half = 1 << (bits - 1)
     return wide >= half, wide % half
 
 
-def join(negative: Array, magnitude: Array, bits: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def join_signs(negative: Array, magnitude: Array, bits: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The codes of signs and magnitudes, u8[...]; a zero has no sign."""
     return (magnitude + np.where(negative & (magnitude > 0), 1 << (bits - 1), 0)).astype(np.uint8)

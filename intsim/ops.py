@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from intsim.errors import MalformedGraph, UnusableInput
+from intsim.errors import MalformedGraph
 from intsim.graph import Graph, Node
 
 Length = int | str | None
@@ -72,31 +72,6 @@ def output_shapes(op: str, attributes: Mapping[str, Any], shapes: Sequence[Shape
     except ShapeMismatch as error:
         given = ", ".join(spelled(s) for s in shapes)
         raise MalformedGraph(f"node {node!r} ({op}) with input shapes {given}: {error}") from None
-
-
-def infer_shapes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """The shape of every value of the graph, by name, when its inputs have these shapes.
-
-    Errors: UnusableInput names the input, or the node and the shapes, that do not fit.
-    """
-    missing = [name for name in graph.inputs if name not in input_shapes]
-    if missing:
-        raise UnusableInput(f"no shape for input {missing[0]!r}; the inputs are {', '.join(graph.inputs)}")
-    known: dict[str, Shape] = {name: array.shape for name, array in graph.constants.items()}
-    for name in graph.inputs:
-        shape, declared = tuple(int(n) for n in input_shapes[name]), graph.values[name].shape
-        if len(shape) != len(declared) or any(d not in (None, n) for n, d in zip(shape, declared, strict=True)):
-            raise UnusableInput(f"input {name!r} must have shape {spelled(declared)}, not {spelled(shape)}")
-        known[name] = shape
-    for node in graph.nodes:
-        shapes = [known[name] for name in node.inputs if name]
-        try:
-            results = output_shapes(node.op, node.attributes, shapes, node.name)
-        except MalformedGraph as error:
-            given = ", ".join(f"{name!r} {spelled(known[name])}" for name in graph.inputs)
-            raise UnusableInput(f"{error}; the inputs are {given}") from None
-        known.update(zip(node.outputs, results, strict=True))
-    return {name: tuple(int(n) for n in shape if n is not None) for name, shape in known.items()}
 
 
 def mixing_node(graph: Graph) -> str | None:

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from intsim.errors import MalformedGraph, UnusableInput
-from intsim.graph import Graph, Node, Value
-from intsim.ops import OPS, Shape, infer_shapes, output_shapes, window_length
+from intsim.errors import MalformedGraph
+from intsim.ops import OPS, Shape, output_shapes, window_length
 
 Call = tuple[str, dict[str, Any], list[tuple[int, ...]]]
 """An op, its attributes, its input shapes."""
@@ -340,56 +339,6 @@ POOL = {"kernel": (2,), "strides": (1,), "dilations": (1,), "pads": (0, 0)}
 def test_what_does_not_fit(op: str, attributes: dict[str, Any], inputs: list[Shape], message: str) -> None:
     with pytest.raises(MalformedGraph, match=rf"node 'n' \({op}\).*{message}"):
         output_shapes(op, attributes, inputs, "n")
-
-
-def network(batch: int | None = None) -> Graph:
-    """x -> Transpose -> MatMul by a constant -> Split."""
-    values = {
-        "x": Value("x", (batch, 3, None), None),
-        "t": Value("t", (batch, None, 3), None),
-        "w": Value("w", (3, 4), None),
-        "y": Value("y", (batch, None, 4), None),
-        "a": Value("a", (batch, None, 1), None),
-        "b": Value("b", (batch, None, 3), None),
-    }
-    nodes = (
-        Node("turn", "Transpose", ("x",), ("t",), {"perm": (0, 2, 1)}),
-        Node("times", "MatMul", ("t", "w"), ("y",)),
-        Node("cut", "Split", ("y",), ("a", "b"), {"axis": 2, "sizes": (1, 3)}),
-    )
-    return Graph("g", ("x",), ("a", "b"), nodes, values, {"w": np.zeros((3, 4), np.float32)}, 21)
-
-
-def test_every_value_of_a_graph_gets_its_shape() -> None:
-    assert infer_shapes(network(), {"x": (2, 3, 5)}) == {
-        "x": (2, 3, 5),
-        "t": (2, 5, 3),
-        "w": (3, 4),
-        "y": (2, 5, 4),
-        "a": (2, 5, 1),
-        "b": (2, 5, 3),
-    }
-
-
-def test_inputs_that_do_not_fit_the_graph() -> None:
-    with pytest.raises(UnusableInput, match=r"input 'x' must have shape \?x3x\?, not 2x4x5"):
-        infer_shapes(network(), {"x": (2, 4, 5)})
-    with pytest.raises(UnusableInput, match=r"input 'x' must have shape 1x3x\?, not 2x3x5"):
-        infer_shapes(network(1), {"x": (2, 3, 5)})
-    with pytest.raises(UnusableInput, match="not 2x3"):
-        infer_shapes(network(), {"x": (2, 3)})
-    with pytest.raises(UnusableInput, match="no shape for input 'x'; the inputs are x"):
-        infer_shapes(network(), {})
-
-
-def test_a_shape_that_a_node_cannot_take_is_the_input_s_fault() -> None:
-    pool = Node("pool", "MaxPool", ("x",), ("y",), POOL)
-    values = {n: Value(n, (None, 1, None), None) for n in "xy"}
-    graph = Graph("g", ("x",), ("y",), (pool,), values, {}, 21)
-    with pytest.raises(
-        UnusableInput, match=r"node 'pool' \(MaxPool\) with input shapes 3x1x1: .*; the inputs are 'x' 3x1x1"
-    ):
-        infer_shapes(graph, {"x": (3, 1, 1)})
 
 
 def test_names_and_arities() -> None:

@@ -50,7 +50,7 @@ IMAGES = 2
 LARGEST = 1 << 20
 """Elements of an input that are made; a model that wants more is not run."""
 
-Case = Callable[[random.Random, Path], str]
+Fuzz = Callable[[random.Random, Path], str]
 """Writes its file into the folder, and says `refused`, `accepted` or `equal`; all else is raised."""
 
 
@@ -242,7 +242,7 @@ def _damaged_json(text: str, rng: random.Random) -> bytes:
     return json.dumps(data).encode()
 
 
-KINDS: Mapping[str, Case] = {
+KINDS: Mapping[str, Fuzz] = {
     "bytes": damaged_bytes,
     "graph": senseless_graph,
     "array": damaged_array,

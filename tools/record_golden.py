@@ -20,7 +20,7 @@ from intsim.formats import Format
 from intsim.vectors import Recorded, write_case, write_manifest
 
 if TYPE_CHECKING:
-    from tools.golden_ops import Case
+    from tools.golden_ops import OpCall
 
 ROOT = Path(__file__).resolve().parents[1]
 WHOLE = 2
@@ -106,7 +106,7 @@ def record_ops(output: Path, check: bool) -> None:
     sys.exit(1 if differing else 0)
 
 
-def record_case(case: Case, output: Path) -> None:
+def record_case(case: OpCall, output: Path) -> None:
     """Write output/OP/CASE/: the arguments, and what the spec makes of them."""
     arrays = {name: operand.array for name, operand in case.arrays.items()}
     scalars = {name: np.float32(v) if isinstance(v, float) else v for name, v in case.parameters.items()}

@@ -72,7 +72,7 @@ def command(
     arrays = read_images(loaded, inputs, preprocess, images)
     count = threads or len(os.sched_getaffinity(0))
     with pinned(count) as cores, progress("timing") as advance:
-        calls, work, missing = prepare(loaded, arrays, count)
+        calls, work, missing = prepare_calls(loaded, arrays, count)
         equal = _equal(calls)
         timings = interleave(calls, cores, rounds=rounds, progress=advance)
     macs = count_macs(loaded)
@@ -105,7 +105,7 @@ def read_images(model: Model, inputs: tuple[str, ...], preprocess: str | None, i
     return {name: _repeated(x, images) if x.ndim else x for name, x in arrays.items()}
 
 
-def prepare(
+def prepare_calls(
     model: Model, arrays: Mapping[str, Array], threads: int
 ) -> tuple[dict[str, Callable[[], Any]], int | None, str | None]:
     """The calls by runtime; the MACs of the peak's call (None without VNNI); why ONNX Runtime has none, if so."""

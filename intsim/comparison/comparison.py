@@ -74,11 +74,6 @@ class Comparison:
         return next((layer.name for layer in self.layers if layer.mismatches), None)
 
     @property
-    def coverage(self) -> float:
-        """The share of our quantized tensors that was compared."""
-        return self.compared / (self.compared + len(self.unmatched) + len(self.resumed))
-
-    @property
     def causes(self) -> Counter[str]:
         """Cause -> count of local mismatches, over all tensors."""
         total: Counter[str] = Counter()

@@ -86,18 +86,6 @@ class OrtSession:
         return {name.removesuffix(WIDENED): value for name, value in zip(names, values, strict=True)}
 
 
-def ort_tensors(
-    model: bytes | str | Path, feeds: Mapping[str, NDArray[Any]], *, threads: int = 1
-) -> dict[str, NDArray[Any]]:
-    """Every tensor that ONNX Runtime computes for `feeds` (input name -> array): see `OrtSession`."""
-    return OrtSession(model, threads=threads).run(feeds)
-
-
-def ort_nodes(model: bytes | str | Path) -> list[OrtNode]:
-    """The nodes of ONNX Runtime's optimized graph in the order in which they run: see `OrtSession`."""
-    return list(OrtSession(model).nodes)
-
-
 def deployed_session(model: bytes | str | Path, *, threads: int) -> Any:
     """The InferenceSession that a user gets, with every optimization; for timing, not for codes.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from intsim.formats import Format
 from intsim.graph import Node
-from intsim.lowering.builder import LayerBuilder, axis_of, codes_of
+from intsim.lowering.builder import LayerBuilder, axis_of, output_parameters
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.families import FAMILIES
 
@@ -39,4 +39,4 @@ def emit_quantize(builder: LayerBuilder, node: Node, name: str, output: str, for
         op = "quantize_float32"
     else:
         op, parameters["rounding"] = "quantize", target.rounding
-    builder.emit(op, (name,), output, format, node, **parameters, **codes_of(format))
+    builder.emit(op, (name,), output, format, node, **parameters, **output_parameters(format))

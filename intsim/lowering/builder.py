@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,11 +87,6 @@ class LayerBuilder:
         """The finished Lowered."""
         return Lowered(self.graph, self.target, tuple(self.layers), self.values, inputs, outputs, self.accumulators)
 
-    def mark(self, output: str, **changes: Any) -> None:
-        """Change fields of the layer that makes `output` (its note, its exactness)."""
-        index = next(i for i, layer in enumerate(self.layers) if output in layer.outputs)
-        self.layers[index] = replace(self.layers[index], **changes)
-
 
 def half_quantized(node: Node, name: str, target: Target) -> UnsupportedOp:
     """The error for a node that would have to compute in float under a target without float islands."""
@@ -112,12 +106,12 @@ def axis_of(format: Format) -> int:
     return 1 if format.axis is None else format.axis
 
 
-def codes_of(format: Format) -> dict[str, Any]:
+def output_parameters(format: Format) -> dict[str, Any]:
     """The output parameters that a requantizing spec function takes."""
-    return {**plain_codes_of(format), "narrow": format.narrow}
+    return {**plain_output_parameters(format), "narrow": format.narrow}
 
 
-def plain_codes_of(format: Format) -> dict[str, Any]:
+def plain_output_parameters(format: Format) -> dict[str, Any]:
     """The output parameters of ONNX Runtime's float32 kernels, which know no narrow range."""
     return {"zero_point": channels(format.zero_point), "bits": format.bits, "signed": format.signed}
 

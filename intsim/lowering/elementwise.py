@@ -10,7 +10,7 @@ from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, onnxruntime, shift, tflite, tosa, xnnpack
 from intsim.lowering.activation import emit_requantize_codes
-from intsim.lowering.builder import LayerBuilder, codes_of, plain_codes_of
+from intsim.lowering.builder import LayerBuilder, output_parameters, plain_output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.families import FAMILIES
@@ -43,7 +43,7 @@ def _emit_float32(
     """
     y = builder.coded(clamp.output, node)
     op, operands, parameters = onnxruntime.elementwise(builder, node, names, a, b, y)
-    emit_clamped(builder, node, clamp, y, op, operands, **parameters, **plain_codes_of(y))
+    emit_clamped(builder, node, clamp, y, op, operands, **parameters, **plain_output_parameters(y))
 
 
 def _emit_shifted(
@@ -57,7 +57,7 @@ def _emit_shifted(
     y = builder.coded(clamp.output, node)
     if builder.target.at(node.name).alignment == "right" and node.op != "Mul":
         names, a, b = _aligned_right(builder, node, clamp, names, a, b)
-    parameters = {**_shifts(builder, node, a, b, y), **codes_of(y)}
+    parameters = {**_shifts(builder, node, a, b, y), **output_parameters(y)}
     emit_clamped(builder, node, clamp, y, node.op.lower(), names, **parameters)
 
 
@@ -79,7 +79,7 @@ def _aligned_right(
                 f"{builder.target.name!r} aligns operands by right shifts, for symmetric codes only"
             )
         unit = Format(32, True, False, (2.0**coarse,))
-        parameters = {"shift": coarse - e, "rounding": builder.target.at(node.name).rounding, **codes_of(unit)}
+        parameters = {"shift": coarse - e, "rounding": builder.target.at(node.name).rounding, **output_parameters(unit)}
         aligned.append(builder.emit("requantize", (name,), f"{clamp.output}#{key}", unit, node, **parameters))
         formats.append(unit)
     return tuple(aligned), formats[0], formats[1]

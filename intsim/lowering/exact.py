@@ -9,7 +9,7 @@ from typing import Any
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import requantizers
-from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.builder import LayerBuilder, output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.target import Target
@@ -38,7 +38,9 @@ def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, 
         "divisor": divisor,
         "rounding": target.rounding,
     }
-    emit_clamped(builder, node, clamp, y, "add_quotient", names, remark=choice(target), **parameters, **codes_of(y))
+    emit_clamped(
+        builder, node, clamp, y, "add_quotient", names, remark=choice(target), **parameters, **output_parameters(y)
+    )
 
 
 def emit_product(
@@ -56,7 +58,7 @@ def emit_product(
         rounded = {"op": op, "remark": PRODUCT, **parameters}
     unit = Format(32, True, False, (float(a.scales[0] * b.scales[0]),))
     zeros: dict[str, Any] = {"a_zero": a.zero_point[0], "b_zero": b.zero_point[0]}
-    exact: dict[str, Any] = {"shift": 0, "rounding": "half_up", **codes_of(unit)}
+    exact: dict[str, Any] = {"shift": 0, "rounding": "half_up", **output_parameters(unit)}
     name = builder.emit("mul", names, f"{clamp.output}#product", unit, node, **zeros, **exact)
     emit_clamped(builder, node, clamp, y, inputs=(name,), **rounded)
 
@@ -64,7 +66,7 @@ def emit_product(
 def emit_int32_sum(builder: LayerBuilder, node: Node, output: str, parts: tuple[str, ...], unit: Format) -> str:
     """The sum or difference of two int32 of one unit, exact."""
     nothing = dict.fromkeys(("a_shift", "b_shift", "a_zero", "b_zero", "shift"), 0)
-    parameters: dict[str, Any] = {**nothing, "rounding": "half_up", **codes_of(unit)}
+    parameters: dict[str, Any] = {**nothing, "rounding": "half_up", **output_parameters(unit)}
     return builder.emit(node.op.lower(), parts, f"{output}#sum", unit, node, **parameters)
 
 
@@ -102,7 +104,7 @@ def emit_quotient(
         remark=remark,
         **parameters,
         rounding=rounding,
-        **codes_of(y),
+        **output_parameters(y),
     )
 
 
@@ -118,7 +120,9 @@ def emit_pool(
         "divisor": ratio.denominator,
         "rounding": target.rounding,
     }
-    emit_clamped(builder, node, clamp, y, "average_pool_quotient", (name,), remark=remark, **parameters, **codes_of(y))
+    emit_clamped(
+        builder, node, clamp, y, "average_pool_quotient", (name,), remark=remark, **parameters, **output_parameters(y)
+    )
 
 
 def window(node: Node) -> dict[str, Any]:

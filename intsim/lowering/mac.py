@@ -13,7 +13,7 @@ from intsim.graph import Node
 from intsim.lowering import accumulator as accumulators
 from intsim.lowering import onnxruntime, post, requantizers, shift
 from intsim.lowering.activation import constant_reals, emit_table
-from intsim.lowering.builder import LayerBuilder, channels, codes_of
+from intsim.lowering.builder import LayerBuilder, channels, output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.fold_affine import FOLDED
@@ -83,7 +83,7 @@ def requantization(
     target = builder.target.at(node.name)
     if target.requantizer == "float32":
         multiplier = onnxruntime.multiplier(node, x, w, y)
-        return "requantize_float32", {"multiplier": multiplier, **codes_of(y)}
+        return "requantize_float32", {"multiplier": multiplier, **output_parameters(y)}
     if target.shifts_only:
         amount = shift.scalar_or_array(shift.exponent(y, clamp.output, node) - shift.exponents(unit))
         added = bias(builder, node, unit) if target.requantizer == "max7800x" else None

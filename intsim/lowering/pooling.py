@@ -13,7 +13,7 @@ from intsim.formats import Format, round_quotient
 from intsim.graph import Node
 from intsim.lowering import exact, onnxruntime, shift, tflite, tosa, xnnpack
 from intsim.lowering.activation import emit_requantize_codes
-from intsim.lowering.builder import LayerBuilder, codes_of, plain_codes_of
+from intsim.lowering.builder import LayerBuilder, output_parameters, plain_output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.families import FAMILIES
@@ -74,7 +74,7 @@ def _emit_float32(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x:
         "x_zero": x.zero_point[0],
         "x_scale": np.float32(x.scale[0]),
         "scale": np.float32(y.scale[0]),
-        **plain_codes_of(y),
+        **plain_output_parameters(y),
     }
     if whole:
         parameters.update(axes=_axes(builder, node), keepdims=node.attributes.get("keepdims", True))
@@ -96,7 +96,7 @@ def _emit_shifted(builder: LayerBuilder, node: Node, clamp: Clamp, name: str, x:
         "x_zero": x.zero_point[0],
         "shift": shift.exponent(y, clamp.output, node) - shift.exponent(x, name, node),
         "rounding": builder.target.at(node.name).rounding,
-        **codes_of(y),
+        **output_parameters(y),
     }
     if node.op == "AveragePool":
         emit_clamped(builder, node, clamp, y, "average_pool", (name,), **exact.window(node), **parameters)

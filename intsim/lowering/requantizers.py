@@ -11,7 +11,7 @@ import numpy as np
 from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Graph, Node
-from intsim.lowering.builder import codes_of
+from intsim.lowering.builder import output_parameters
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.families import FAMILIES
 from intsim.lowering.multipliers import nemo, tflite, tosa, xnnpack
@@ -21,7 +21,7 @@ from intsim.target import Target
 Array = np.ndarray[Any, Any]
 
 BIAS_SCALE_TOLERANCE = 0.01
-Call = tuple[str, dict[str, Any]]
+SpecCall = tuple[str, dict[str, Any]]
 """The spec function of a layer, and its parameters but for the channel axis."""
 
 
@@ -52,7 +52,7 @@ class Scaling:
         return np.asarray((x if self.w is None else x * self.w.astype(np.float32)) / self.y.astype(np.float32))
 
 
-def requantization(name: str, scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def requantization(name: str, scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     """The spec function that turns a sum of `bits` bits into codes of y, and its parameters.
 
     Errors: OutOfDomain where the target cannot express the scales.
@@ -60,7 +60,7 @@ def requantization(name: str, scaling: Scaling, y: Format, bits: int, target: Ta
     return REQUANTIZERS[name](scaling, y, bits, target)
 
 
-def multiplied(scaling: Scaling, y: Format, target: Target) -> Call:
+def multiplied(scaling: Scaling, y: Format, target: Target) -> SpecCall:
     """The same for an int32 that is no accumulator: the target's requantizer of convolutions."""
     return requantization(target.requantizer, scaling, y, 32, target)
 
@@ -78,16 +78,16 @@ def _compact(values: Any) -> Any:
     return int(array.flat[0]) if array.dtype.kind in "iu" else array.flat[0]
 
 
-def _tflite(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _tflite(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     """Sums of 8-bit operands by the doubling multiply, wider ones (16x8) by TFLite's int64 function."""
     pairs = [tflite.quantize_multiplier(float(m)) for m in scaling.real()]
-    return "requantize_tflite_int64" if bits > 32 else "requantize_tflite", {**_pairs(pairs), **codes_of(y)}
+    return "requantize_tflite_int64" if bits > 32 else "requantize_tflite", {**_pairs(pairs), **output_parameters(y)}
 
 
-def _tflite_single(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _tflite_single(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     pairs = [tflite.quantize_multiplier(float(m), single_rounding=True) for m in _tflite_real(scaling)]
     op = "requantize_tflite_int64" if bits > 32 else "requantize_tflite_single"
-    return op, {**_pairs(pairs), **codes_of(y)}
+    return op, {**_pairs(pairs), **output_parameters(y)}
 
 
 def _tflite_real(scaling: Scaling) -> Array:
@@ -98,25 +98,25 @@ def _tflite_real(scaling: Scaling) -> Array:
     return scaling.real()
 
 
-def _tflite_float64(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _tflite_float64(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     if bits > 32:
         return _tflite(scaling, y, bits, target)
-    return "requantize_tflite_float64", {"multiplier": _compact(scaling.real()), **codes_of(y)}
+    return "requantize_tflite_float64", {"multiplier": _compact(scaling.real()), **output_parameters(y)}
 
 
-def _cmsis_nn(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _cmsis_nn(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     pairs = [tflite.quantize_multiplier(float(m)) for m in _tflite_real(scaling)]
-    return "requantize_tflite_int64" if bits > 32 else "requantize_cmsis_nn", {**_pairs(pairs), **codes_of(y)}
+    return "requantize_tflite_int64" if bits > 32 else "requantize_cmsis_nn", {**_pairs(pairs), **output_parameters(y)}
 
 
-def _cmsis_nn_single(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _cmsis_nn_single(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     pairs = [tflite.quantize_multiplier(float(m), single_rounding=True) for m in _tflite_real(scaling)]
     op = "requantize_tflite_int64" if bits > 32 else "requantize_cmsis_nn_single"
-    return op, {**_pairs(pairs), **codes_of(y)}
+    return op, {**_pairs(pairs), **output_parameters(y)}
 
 
-def _tosa(double_rounding: bool) -> Callable[[Scaling, Format, int, Target], Call]:
-    def rescale(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _tosa(double_rounding: bool) -> Callable[[Scaling, Format, int, Target], SpecCall]:
+    def rescale(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
         """RESCALE; sums of more than 32 bits take 16-bit multipliers, and then no double rounding."""
         width = 16 if bits > 32 else target.multiplier_bits
         pairs = [tosa.multiplier_and_shift(float(m), width) for m in scaling.real()]
@@ -125,30 +125,30 @@ def _tosa(double_rounding: bool) -> Callable[[Scaling, Format, int, Target], Cal
             "multiplier_bits": width,
             "input_zero_point": 0,
         }
-        return "requantize_tosa", {**_pairs(pairs), **flags, **codes_of(y)}
+        return "requantize_tosa", {**_pairs(pairs), **flags, **output_parameters(y)}
 
     return rescale
 
 
-def _xnnpack(op: str) -> Callable[[Scaling, Format, int, Target], Call]:
-    def requantize(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _xnnpack(op: str) -> Callable[[Scaling, Format, int, Target], SpecCall]:
+    def requantize(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
         for multiplier in scaling.single():
             xnnpack.multiplier_and_shift(multiplier)
-        return op, {"multiplier": _compact(scaling.single()), **codes_of(y)}
+        return op, {"multiplier": _compact(scaling.single()), **output_parameters(y)}
 
     return requantize
 
 
-def _onnx_reference(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
-    return "requantize_onnx_reference", {"multiplier": _compact(scaling.single()), **codes_of(y)}
+def _onnx_reference(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
+    return "requantize_onnx_reference", {"multiplier": _compact(scaling.single()), **output_parameters(y)}
 
 
-def _gemmini(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
-    parameters = {k: v for k, v in codes_of(y).items() if k != "zero_point"}
+def _gemmini(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
+    parameters = {k: v for k, v in output_parameters(y).items() if k != "zero_point"}
     return "requantize_gemmini", {"multiplier": _compact(scaling.single()), **parameters}
 
 
-def _nvdla(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _nvdla(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     """A 16-bit multiplier m with 2**14 <= m < 2**15, half_away of x * w / y: the project's choice."""
     pairs = []
     for real in scaling.real():
@@ -156,18 +156,18 @@ def _nvdla(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
         if not 0 <= 15 - exponent <= 63:
             raise OutOfDomain(f"the multiplier {float(real)!r} needs a shift within 0 to 63, not {15 - exponent}")
         pairs.append((m, 15 - exponent))
-    parameters = {k: v for k, v in codes_of(y).items() if k != "zero_point"}
+    parameters = {k: v for k, v in output_parameters(y).items() if k != "zero_point"}
     return "requantize_nvdla", {**_pairs(pairs), **parameters}
 
 
-def _pulp(scaling: Scaling, y: Format, bits: int, target: Target) -> Call:
+def _pulp(scaling: Scaling, y: Format, bits: int, target: Target) -> SpecCall:
     """NEMO's multiplier and shift of each channel; the back ends take both from the model."""
     longest = 32 - y.bits
     pairs = [nemo.multiplier_and_shift(float(s), float(scaling.y[0]), longest=longest) for s in scaling.products()]
-    return "requantize_pulp", {**_pairs(pairs), "rounding": target.rounding, **codes_of(y)}
+    return "requantize_pulp", {**_pairs(pairs), "rounding": target.rounding, **output_parameters(y)}
 
 
-REQUANTIZERS: Mapping[str, Callable[[Scaling, Format, int, Target], Call]] = {
+REQUANTIZERS: Mapping[str, Callable[[Scaling, Format, int, Target], SpecCall]] = {
     "onnx_reference": _onnx_reference,
     "tflite": _tflite,
     "tflite_single": _tflite_single,

@@ -13,7 +13,7 @@ import numpy as np
 from intsim.errors import OutOfDomain, UnsupportedOp
 from intsim.formats import Format
 from intsim.graph import Graph, Node
-from intsim.lowering.builder import codes_of
+from intsim.lowering.builder import output_parameters
 from intsim.lowering.clamps import Clamp
 from intsim.ops import MACS
 from intsim.target import Target
@@ -125,7 +125,7 @@ def requantization(
             "signed": y.signed,
             "narrow": y.signed,
         }
-    return "requantize", {"shift": amount, "rounding": rounding, **codes_of(y)}
+    return "requantize", {"shift": amount, "rounding": rounding, **output_parameters(y)}
 
 
 def _max7800x(
@@ -139,7 +139,7 @@ def _max7800x(
             f"node {node.name!r}: the bias of channel {channel} is {int(bias[channel])} in units of the accumulator; "
             f"target {target.name!r} adds an int8 shifted left by 7, so it must be 128 times -128 to 127"
         )
-    narrow = {k: v for k, v in codes_of(y).items() if k != "zero_point"}
+    narrow = {k: v for k, v in output_parameters(y).items() if k != "zero_point"}
     return {"output_shift": 7 - amount, "bias": scalar_or_array(codes), **narrow}
 
 

@@ -14,7 +14,7 @@ from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, requantizers
-from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.builder import LayerBuilder, output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.fixed_point import scaled
@@ -35,7 +35,7 @@ def fixed_point(real: float, y: Format, target: Target) -> tuple[str, dict[str, 
     """The layer that multiplies an int32 by a real: its spec function and parameters."""
     op = {"tflite_float64": "requantize_tflite"}.get(target.requantizer, f"requantize_{target.requantizer}")
     multiplier, shift = quantize_multiplier(real, single_rounding=target.requantizer in SINGLE)
-    return op, {"multiplier": multiplier, "shift": shift, **codes_of(y)}
+    return op, {"multiplier": multiplier, "shift": shift, **output_parameters(y)}
 
 
 def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
@@ -58,7 +58,7 @@ def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, 
     for key, name, format in zip("ab", names, (a, b), strict=True):
         shifted = Format(32, True, False, (float(np.float32(format.scale[0] / 2.0**left)),))
         zero = -(format.zero_point[0] << left)
-        parameters = {**codes_of(shifted), "shift": -left, "rounding": "half_up", "zero_point": zero}
+        parameters = {**output_parameters(shifted), "shift": -left, "rounding": "half_up", "zero_point": zero}
         moved = builder.emit("requantize", (name,), f"{clamp.output}#{key}.shifted", shifted, node, **parameters)
         op, scaling = fixed_point(format.scale[0] / twice, unit, target)
         parts.append(builder.emit(op, (moved,), f"{clamp.output}#{key}", unit, node, **scaling))
@@ -94,7 +94,7 @@ def emit_mean(
 
 def pool_parameters(node: Node, x: Format) -> dict[str, Any]:
     """AVERAGE_POOL_2D: half_away(sum of the raw codes / count), the zero point left in; format of x."""
-    plain = {**codes_of(x), "zero_point": 0}
+    plain = {**output_parameters(x), "zero_point": 0}
     return {**exact.window(node), "x_zero": 0, "shift": 0, "rounding": "half_away", **plain}
 
 

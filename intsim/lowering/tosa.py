@@ -13,7 +13,7 @@ import numpy as np
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, requantizers
-from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.builder import LayerBuilder, output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.lowering.multipliers.tosa import multiplier_and_shift
@@ -31,7 +31,7 @@ def rescale(real: float, y: Format, target: Target, input_zero_point: int = 0) -
         "double_rounding": double,
         "multiplier_bits": target.multiplier_bits,
         "input_zero_point": input_zero_point,
-        **codes_of(y),
+        **output_parameters(y),
     }
 
 
@@ -74,4 +74,10 @@ def pool_parameters(node: Node, x: Format) -> dict[str, Any]:
     1 / count by less than 2**-29 / count: for sums below 2**28 a result differs from the exact quotient's at ties
     alone, and there the excess rounds away from zero.
     """
-    return {**exact.window(node), "x_zero": x.zero_point[0], "shift": 0, "rounding": "half_away", **codes_of(x)}
+    return {
+        **exact.window(node),
+        "x_zero": x.zero_point[0],
+        "shift": 0,
+        "rounding": "half_away",
+        **output_parameters(x),
+    }

@@ -15,7 +15,7 @@ from intsim.errors import OutOfDomain
 from intsim.formats import Format
 from intsim.graph import Node
 from intsim.lowering import exact, requantizers
-from intsim.lowering.builder import LayerBuilder, codes_of
+from intsim.lowering.builder import LayerBuilder, output_parameters
 from intsim.lowering.clamped import emit_clamped
 from intsim.lowering.clamps import Clamp
 from intsim.target import Target
@@ -50,7 +50,7 @@ def emit_sum(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, 
         "divisor": 1 << k,
         "rounding": "half_up",
     }
-    emit_clamped(builder, node, clamp, y, "add_quotient", names, **parameters, **codes_of(y))
+    emit_clamped(builder, node, clamp, y, "add_quotient", names, **parameters, **output_parameters(y))
 
 
 def emit_product(builder: LayerBuilder, node: Node, clamp: Clamp, names: tuple[str, ...], a: Format, b: Format) -> None:
@@ -72,7 +72,7 @@ def emit_mean(
         "x_zero": x.zero_point[0],
         "multiplier": multiplier,
     }
-    emit_clamped(builder, node, clamp, y, "reduce_mean_xnnpack", (name,), **parameters, **codes_of(y))
+    emit_clamped(builder, node, clamp, y, "reduce_mean_xnnpack", (name,), **parameters, **output_parameters(y))
 
 
 def requantize_table(x: Format, y: Format, target: Target) -> Array:

@@ -13,8 +13,8 @@ from intsim.quantization.cells import (
     Moments,
     count_cells,
     find_bins,
-    histogram,
     moments,
+    own_histogram,
     quantized_histogram,
 )
 from intsim.quantization.exponents import best_exponent, candidate_exponents, reference_exponent
@@ -54,7 +54,7 @@ class Trial:
 
     def add(self, cells: Cells) -> None:
         """Count a part of the tensor, on a grid below all candidates."""
-        self.own += histogram(cells, self.bins)
+        self.own += own_histogram(cells, self.bins)
         for e in self.moments:
             self.moments[e] += moments(cells, e, self.bits)
             self.quantized[e] += quantized_histogram(cells, e, self.bins, self.bits)

@@ -118,7 +118,7 @@ def find_bins(lowest: float, highest: float, bits: int, grid: int) -> Bins:
         width += 1
 
 
-def histogram(cells: Cells, bins: Bins) -> Array:
+def own_histogram(cells: Cells, bins: Bins) -> Array:
     """How many of the tensor's own numbers lie in each bin, float64[2**bits]; cells.grid <= bins.width."""
     return _binned(cells.index >> (bins.width - cells.grid), cells.count, bins)
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from intsim.errors import UnsupportedOp, UnusableInput
 from intsim.importers.onnx.onnx_node import INTSIM
 from intsim.islands.environment import standard_floats
-from intsim.levels import BITS, Levels, join
+from intsim.levels import BITS, Levels, join_signs
 from intsim.ops import MACS
 
 Array = np.ndarray[Any, Any]
@@ -95,7 +95,7 @@ def nearest(reals: Array, alpha: float, bits: int, levels: Levels) -> Array:
     order = np.argsort(magnitudes)
     middles = (magnitudes[order][1:] + magnitudes[order][:-1]) / 2
     found = order[np.searchsorted(middles, np.abs(reals.astype(np.float64)) / alpha, side="left")]
-    return join(reals < 0, found, bits)
+    return join_signs(reals < 0, found, bits)
 
 
 def best_alpha(reals: Array, bits: int, levels: Levels) -> float:

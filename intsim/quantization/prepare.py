@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,8 +14,6 @@ from intsim.importers.onnx.model_file import ModelFile, read_model
 from intsim.quantization.float_graph import FloatGraph, Shape, first_line, rewired
 from intsim.quantization.fold_constants import fold_constants, fold_lengths
 from intsim.quantization.shapes import infer_shapes
-
-Array = np.ndarray[Any, Any]
 
 OLDEST_OPSET = {2: 25, 4: 21, 8: 14, 16: 21}
 """Bits -> the first opset whose QuantizeLinear has codes of that width, and for 8 bits whose Relu takes int8."""

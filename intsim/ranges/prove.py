@@ -11,7 +11,7 @@ import numpy as np
 from intsim.lowering.lowered import CONVS, MAC_LAYERS, Layer, Lowered
 from intsim.ranges.bounds import Bounds, joined, signed_bits
 from intsim.ranges.reach import Reach
-from intsim.ranges.terms import constant_operand, inner_length, integers, interval, shape_of, terms_of
+from intsim.ranges.terms import constant_codes, inner_length, integers, interval, shape_of, terms_of
 from intsim.summation import PLAIN, Summation
 
 Array = np.ndarray[Any, Any]
@@ -125,7 +125,7 @@ def worst_case(lowered: Lowered, layer: Layer) -> tuple[int, int]:
         zeros = layer.parameters.get(w_zero, 0)
         w = w_format.low - int(np.max(zeros)), w_format.high - int(np.min(zeros))
         corners = [p * q for p in x for q in w]
-    codes = constant_operand(lowered, layer, 1)
+    codes = constant_codes(lowered, layer, 1)
     if codes is None:
         length = inner_length(lowered, layer)
     else:
@@ -138,7 +138,7 @@ def worst_case_bits(lowered: Lowered, layer: Layer) -> int:
     """The accumulator that holds every sum for any weights that their format allows, the bias as it is."""
     if layer.parameters.get("summation") is None or "table" in layer.parameters:
         return signed_bits(*worst_case(lowered, layer))
-    key, codes = ("w" if layer.op in CONVS else "b"), constant_operand(lowered, layer, 1)
+    key, codes = ("w" if layer.op in CONVS else "b"), constant_codes(lowered, layer, 1)
     if codes is None:
         return bounds_of(lowered, layer).needed_bits
     w_format = lowered.graph.format(next(n for n in lowered.graph.nodes if n.name == layer.node).inputs[1])
@@ -154,7 +154,7 @@ def _same(lowered: Lowered, layer: Layer, other: Lowered, before: Layer) -> bool
         (layer.op, layer.inputs, layer.parameters.keys()) == (before.op, before.inputs, before.parameters.keys())
         and all(lowered.values.get(n) == other.values.get(n) for n in layer.inputs)
         and all(shape_of(lowered, n) == shape_of(other, n) for n in layer.inputs)
-        and all(_equal(constant_operand(lowered, layer, i), constant_operand(other, before, i)) for i in (0, 1))
+        and all(_equal(constant_codes(lowered, layer, i), constant_codes(other, before, i)) for i in (0, 1))
         and all(_equal(layer.parameters[k], before.parameters[k]) for k in layer.parameters)
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from intsim.formats import round_quotient
 from intsim.lowering.lowered import Layer
 from intsim.ranges.bounds import signed_bits
-from intsim.ranges.terms import Terms, integers
+from intsim.ranges.terms import TermIntervals, integers
 from intsim.summation import Summation
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +27,13 @@ class Reach:
         self.rounding = 0  # the most that the spills' rounding can move a sum
 
     def walk(
-        self, terms: Terms, low: Array, high: Array, exact: tuple[Array, Array], bias: list[int], constant: list[int]
+        self,
+        terms: TermIntervals,
+        low: Array,
+        high: Array,
+        exact: tuple[Array, Array],
+        bias: list[int],
+        constant: list[int],
     ) -> None:
         """Follow the sums of one window; low, high: [rows, K] in MAC order; exact: ends of the true sums."""
         s = self.summation
@@ -71,7 +77,7 @@ class Reach:
         self.look(self.accumulator, terms, acc, self.each)
         self.look(self.accumulator, terms, [a + added for a in acc])
 
-    def steps(self, terms: Terms, ends: Array) -> Array:
+    def steps(self, terms: TermIntervals, ends: Array) -> Array:
         """[rows, steps, leaves]: the products of each step of a pass, the tree filled up with 0."""
         lanes = self.summation.lanes
         if lanes == 1:
@@ -83,13 +89,15 @@ class Reach:
         leaves[:, :, :lanes] = filled.reshape(len(ends), count, lanes)
         return leaves
 
-    def look_at_nodes(self, terms: Terms, low: Array, high: Array) -> None:
+    def look_at_nodes(self, terms: TermIntervals, low: Array, high: Array) -> None:
         while low.shape[2] > 1:
             low, high = low[:, :, ::2] + low[:, :, 1::2], high[:, :, ::2] + high[:, :, 1::2]
             if low.shape[1]:
                 self.look(self.tree, terms, [integers(low.min(axis=(1, 2))), integers(high.max(axis=(1, 2)))])
 
-    def look(self, reach: tuple[list[int], list[int]], terms: Terms, ends: list[Array], really: bool = True) -> None:
+    def look(
+        self, reach: tuple[list[int], list[int]], terms: TermIntervals, ends: list[Array], really: bool = True
+    ) -> None:
         """Widen what has been reached to the ends, [rows] each."""
         if not really:
             return

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Terms:
+class TermIntervals:
     """The products of a layer's sums as intervals: for each window (low, high), [rows, K] in MAC order.
 
     channels: how many there are; row r is of channel r % channels. block: products of one channel (pass by pass).
@@ -28,12 +28,12 @@ class Terms:
     channels: int
     block: int
 
-    def spread(self, channels: int) -> Terms:
+    def spread(self, channels: int) -> TermIntervals:
         """The same for `channels` channels, where one stands for all."""
         if self.channels > 1 or channels == 1:
             return self
         windows = [(np.repeat(low, channels, axis=0), np.repeat(high, channels, axis=0)) for low, high in self.windows]
-        return Terms(windows, channels, self.block)
+        return TermIntervals(windows, channels, self.block)
 
     def rows(self, values: list[int]) -> Array:
         """Values by channel as object[rows]."""
@@ -44,7 +44,7 @@ class Terms:
         return [widest(int(v) for end in ends for v in end[c :: self.channels]) for c in range(self.channels)]
 
 
-def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> Terms:
+def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> TermIntervals:
     """The products of the codes less their zero points, or less the summation's offsets, in its order."""
     offsets = None if summation is None else summation.offsets
     names = ("x_zero", "w_zero") if layer.op in CONVS else ("a_zero", "b_zero")
@@ -54,7 +54,7 @@ def terms_of(lowered: Lowered, layer: Layer, summation: Summation | None) -> Ter
 
 def _conv_terms(
     lowered: Lowered, layer: Layer, zeros: Sequence[Any], offsets: Sequence[Any], summation: Summation | None
-) -> Terms:
+) -> TermIntervals:
     parameters = layer.parameters
     w_low, w_high = _elements(lowered, layer, 1, offsets[1], axis=0)
     outside = int(zeros[0]) - int(offsets[0])  # what padding supplies
@@ -75,7 +75,7 @@ def _conv_terms(
         inside[np.ix_(*window)] = True
         ends = (low, high) if inside.all() else (np.where(inside, low, pad_low), np.where(inside, high, pad_high))
         windows.append(tuple(_in_mac_order(end, summation) for end in ends))
-    return Terms([(a, b) for a, b in windows], len(low), int(np.prod(low.shape[2:])))
+    return TermIntervals([(a, b) for a, b in windows], len(low), int(np.prod(low.shape[2:])))
 
 
 def _in_mac_order(values: Array, summation: Summation | None) -> Array:
@@ -89,23 +89,25 @@ def _in_mac_order(values: Array, summation: Summation | None) -> Array:
 
 def _matmul_terms(
     lowered: Lowered, layer: Layer, zeros: Sequence[Any], offsets: Sequence[Any], summation: Summation | None
-) -> Terms:
+) -> TermIntervals:
     """One channel a column; one for all where b is computed."""
     a_low, a_high = interval(lowered, layer, 0, offsets[0], int(zeros[0]) - int(offsets[0]))
-    if constant_operand(lowered, layer, 1) is not None:
+    if constant_codes(lowered, layer, 1) is not None:
         b_low, b_high = _elements(lowered, layer, 1, offsets[1], axis=-1)
         columns = b_low.shape[-1] if b_low.ndim > 1 else 1
         ends = _products(layer, a_low, a_high, b_low, b_high)
         low, high = (np.moveaxis(e, -2, -1).reshape(-1, e.shape[-2]) if e.ndim > 1 else e[None] for e in ends)
-        return Terms([(low, high)], columns, 1)
+        return TermIntervals([(low, high)], columns, 1)
     b_ends = interval(lowered, layer, 1, offsets[1])
-    if constant_operand(lowered, layer, 0) is not None:
+    if constant_codes(lowered, layer, 0) is not None:
         elements, _ = _elements(lowered, layer, 0, offsets[0], axis=-1)
         low, high = _products(layer, *b_ends, elements, elements)
-        return Terms([(low.reshape(-1, low.shape[-1]), high.reshape(-1, high.shape[-1]))], 1, 1)
+        return TermIntervals([(low.reshape(-1, low.shape[-1]), high.reshape(-1, high.shape[-1]))], 1, 1)
     corners = [x * y for x in (a_low, a_high) for y in b_ends]
     length = inner_length(lowered, layer)
-    return Terms([(np.full((1, length), min(corners), object), np.full((1, length), max(corners), object))], 1, 1)
+    return TermIntervals(
+        [(np.full((1, length), min(corners), object), np.full((1, length), max(corners), object))], 1, 1
+    )
 
 
 def _products(layer: Layer, a: int, b: int, low: Array, high: Array) -> tuple[Array, Array]:
@@ -127,7 +129,7 @@ def _products(layer: Layer, a: int, b: int, low: Array, high: Array) -> tuple[Ar
 
 def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) -> tuple[Array, Array]:
     """The interval of each centred element of an operand: a point where it is constant, else its format's."""
-    codes = constant_operand(lowered, layer, index)
+    codes = constant_codes(lowered, layer, index)
     if codes is not None:
         other_low, other_high = interval(lowered, layer, 1 - index, 0)
         shape = [1] * codes.ndim
@@ -150,7 +152,7 @@ def _elements(lowered: Lowered, layer: Layer, index: int, zero: Any, axis: int) 
 
 def interval(lowered: Lowered, layer: Layer, index: int, zero: Any, outside: int = 0) -> tuple[int, int]:
     """The interval of an operand minus its zero point, widened to include what padding contributes in its place."""
-    codes = constant_operand(lowered, layer, index)
+    codes = constant_codes(lowered, layer, index)
     if codes is not None:
         low, high = int(codes.min()), int(codes.max())
     else:
@@ -187,7 +189,7 @@ def shape_of(lowered: Lowered, name: str) -> tuple[int | None, ...]:
     return () if value is None else value.shape
 
 
-def constant_operand(lowered: Lowered, layer: Layer, index: int) -> Array | None:
+def constant_codes(lowered: Lowered, layer: Layer, index: int) -> Array | None:
     """The codes of a MAC layer's first or second operand where it is a constant, None where it is computed."""
     keyword = (("x", "w") if layer.op in CONVS else ("a", "b"))[index]
     if keyword in layer.parameters:

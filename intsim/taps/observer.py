@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from intsim.lowering.lowered import CONVS, MAC_LAYERS, Layer, Lowered
-from intsim.ranges.terms import constant_operand
+from intsim.ranges.terms import constant_codes
 from intsim.summation import ALL_EVENTS
 from intsim.taps.counters import CLIPPED, Counters, Counts
 from intsim.taps.selection import Selection
@@ -20,7 +20,7 @@ from intsim.taps.trace import first_misfit
 
 Array = np.ndarray[Any, Any]
 
-Call = Callable[[Layer, Sequence[Array], Mapping[str, Any]], Array]
+LayerCall = Callable[[Layer, Sequence[Array], Mapping[str, Any]], Array]
 """Computes a layer from its operands, with other parameters than its own."""
 
 EXTRA_BITS = 2
@@ -36,7 +36,7 @@ class Observer:
     asks for them or not.
     """
 
-    def __init__(self, lowered: Lowered, selection: Selection, call: Call) -> None:
+    def __init__(self, lowered: Lowered, selection: Selection, call: LayerCall) -> None:
         self._lowered = lowered
         self._call = call
         self.selection = selection
@@ -172,7 +172,7 @@ def overflow_of(
         return Overflow(0, np.zeros(sums.shape[axis] if sums.ndim else 1, np.int64), None, None)
 
     def value(at: tuple[int, ...]) -> tuple[str, int]:
-        constant = constant_operand(lowered, layer, 1)
+        constant = constant_codes(lowered, layer, 1)
         w = values[layer.inputs[1]] if constant is None else constant
         return first_misfit(layer, values[layer.inputs[0]], w, at, events)
 

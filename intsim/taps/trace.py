@@ -17,16 +17,6 @@ from intsim.summation import ALL_EVENTS, EVENTS, PLAIN, Summation
 Array = np.ndarray[Any, Any]
 
 
-def addends(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[int]:
-    """What a conv or matmul layer adds to the element `at`: the products less the zero points, then the bias.
-
-    x, w: the operands' codes (a and b of a matmul). Products with padding are 0.
-    """
-    yield from itertools.chain(*_products(layer, x, w, at, None))
-    if layer.parameters.get("bias") is not None:
-        yield _added(layer, "bias", at)
-
-
 def stops(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> Iterator[Stop]:
     """What the adders of a conv or matmul layer hold on the way to the element `at`: the spec's stops, arrays 0-D."""
     p = layer.parameters

@@ -60,13 +60,13 @@ def test_given_images_are_repeated_to_fill_the_batch(
     cli: Cli, files: Files, input: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {}
-    prepare = bench.prepare
+    prepare = bench.prepare_calls
 
     def spy(model: object, arrays: dict[str, np.ndarray], threads: int) -> object:
         given.update(arrays)
         return prepare(model, arrays, threads)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bench, "prepare", spy)
+    monkeypatch.setattr(bench, "prepare_calls", spy)
     path = getattr(files, input)
     done = cli("bench", files.model, "--input", path, "--batch", IMAGES + 2, "--json", *QUICK)
     assert done.code == 0 and done.json["batch"] == IMAGES + 2

@@ -36,7 +36,7 @@ def different() -> Comparison:
 def test_equal() -> None:
     assert EQUAL.equal
     assert EQUAL.first is None
-    assert (EQUAL.compared, EQUAL.elements, EQUAL.mismatches, EQUAL.coverage) == (2, 3, 0, 1.0)
+    assert (EQUAL.compared, EQUAL.elements, EQUAL.mismatches) == (2, 3, 0)
     assert EQUAL.summary() == "net (diffquant) against spec: equal, 2 of 2 tensors, 3 codes, 1 image"
     assert EQUAL.remarks() == []
 
@@ -45,7 +45,7 @@ def test_different() -> None:
     found = different()
     assert not found.equal
     assert found.first == "b"
-    assert (found.compared, found.elements, found.mismatches, found.coverage) == (3, 9, 3, 0.5)
+    assert (found.compared, found.elements, found.mismatches) == (3, 9, 3)
     assert found.causes == {"tie": 1}
     assert found.summary() == (
         "net (diffquant) against spec: 3 of 9 codes differ (33.333%), 3 of 6 tensors, 1 image, first in b"

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from intsim.comparison.ort_session import OrtSession, ort_nodes, ort_tensors
+from intsim.comparison.ort_session import OrtSession
 from intsim.errors import MissingDependency, UnsupportedOp, UnusableInput
 from tests.models.photographs import photographs
 from tests.models.quantize import CONFIGURATIONS, preprocess, quantize
@@ -101,7 +101,7 @@ def test_codes_keep_the_names_and_the_type_of_the_model(
     prepared: onnx.ModelProto, images: NDArray[np.float32], activation: str, dtype: type
 ) -> None:
     model = quantize(prepared, CONFIGURATIONS[f"qdq-{activation}-asymmetric-channel"], images[:4])
-    tensors = ort_tensors(model.SerializeToString(), {"image": images[:1]})
+    tensors = OrtSession(model.SerializeToString()).run({"image": images[:1]})
     quantized = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"]
     assert len(quantized) == 33
     assert {tensors[name].dtype for name in quantized} == {np.dtype(dtype)}
@@ -110,7 +110,7 @@ def test_codes_keep_the_names_and_the_type_of_the_model(
 def test_a_path_and_bytes_give_the_same_nodes(prepared: onnx.ModelProto, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(prepared, path)
-    assert ort_nodes(path) == ort_nodes(str(path)) == ort_nodes(prepared.SerializeToString())
+    assert OrtSession(path).nodes == OrtSession(str(path)).nodes == OrtSession(prepared.SerializeToString()).nodes
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
 
 
@@ -135,7 +135,7 @@ def test_one_element_scales_behind_identity_and_constant_are_taken() -> None:
     graph.node.insert(0, helper.make_node("Constant", [], ["constant"], value=scale))
     graph.node.insert(1, helper.make_node("Identity", ["constant"], ["scale"]))
     ones = np.ones((1, 3), np.float32)
-    codes = ort_tensors(model.SerializeToString(), {"a": ones, "b": ones})["sum_codes"]
+    codes = OrtSession(model.SerializeToString()).run({"a": ones, "b": ones})["sum_codes"]
     np.testing.assert_array_equal(codes, np.full((1, 3), 7, np.uint8), strict=True)
 
 

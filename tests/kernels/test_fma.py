@@ -9,27 +9,9 @@ from hypothesis import strategies as st
 
 from intsim.kernels._jit import kernel
 from intsim.kernels.fma import fma
+from tests import cases
 from tests.kernels.exact import float32, fraction
 
-E = 2.0**-12
-# Each row: a * b + c with what makes it hard.
-EDGES = [
-    (1 + E, 1 + E, 2.0**-60),  # a tie of float32 in a * b, broken upwards far below float64's last bit
-    (1 + E, 1 + E, -(2.0**-60)),  # the same, broken downwards
-    (1 + E, -1 - E, 2.0**-60),  # negative
-    (1 + E, 1 + E, 0.0),  # a tie that stays one, to even
-    (1 + 3 * E, 1 + E, 0.0),  # and one whose even neighbour is above
-    (1 + E, 1 + E, -1.0),  # the product's lost bits are all that is left
-    (1 + 2.0**-23, 1 - 2.0**-23, -1.0),  # -2**-46: a rounded product would give 0
-    (3.0, 1 / 3, -1.0),  # a quotient's remainder
-    (2.0**-100, 2.0**-49, 0.0),  # half the least float32, a tie to zero
-    (2.0**-100, 1.5 * 2.0**-49, 0.0),  # above that tie
-    (2.0**-75, 2.0**-75, 2.0**-126),  # a subnormal product beside the least normal number
-    (1.0, 2.0**100, 1.0),  # an addend that only counts as "not exactly"
-    (1.0, 2.0**24, 1.0),  # a tie to even, downwards
-    (1.0, 2.0**24 + 2, 1.0),  # a tie to even, upwards
-    (0.0, 5.0, 7.0),
-]
 FLOATS = st.floats(-(2.0**40), 2.0**40, width=32)
 
 
@@ -48,7 +30,7 @@ def assert_one_rounding(a: Any, b: Any, c: Any) -> None:
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize(("a", "b", "c"), EDGES)
+@pytest.mark.parametrize(("a", "b", "c"), cases.FUSED)
 def test_edges(a: float, b: float, c: float) -> None:
     assert_one_rounding(a, b, c)
     assert_one_rounding(a, b, -c)

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from intsim.formats import ROUNDINGS
+from tests import cases
 from tests.kernels.compare import assert_same, kernel_of
 
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_every_12_bit_accumulator(rounding: str) -> None:
-    x = np.tile(np.arange(-2048, 2048, dtype=np.int32), (6, 1))
+    x = np.tile(np.arange(-2048, 2048, dtype=np.int32), (len(cases.slopes(0)), 1))
     for shift in (0, 1, 8, 24):
-        slope = np.array([0, 1, -3, 26, 1 << shift, -(2**31)])
+        slope = np.array(cases.slopes(shift))
         assert_same("leaky_relu", x, slope=slope, shift=shift, rounding=rounding, width=12, axis=0)
 
 
@@ -25,7 +26,8 @@ def test_random_and_boundary_values(rounding: str, bits: int, dtype: Any) -> Non
     top = min(2**30, 2 ** (62 - bits))
     low, high = max(-(2 ** (bits - 1)), np.iinfo(dtype).min), min(2 ** (bits - 1) - 1, np.iinfo(dtype).max)
     x = rng.integers(low, high, (2, 3, 4, 50), endpoint=True).astype(dtype)
-    x[0, :, :, :4] = low, high, -1, 0
+    boundaries = cases.integers(low, high)
+    x[0, :, :, :40] = np.resize(boundaries, (3, 4, 40))
     for axis in (1, -1, 0):
         slope = rng.integers(-top, top, x.shape[axis])
         assert_same("leaky_relu", x, slope=slope, shift=11, rounding=rounding, width=bits, axis=axis)

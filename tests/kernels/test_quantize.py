@@ -9,22 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intsim.formats import ROUNDINGS
-from tests.kernels.compare import Array, assert_same, f32, kernel_of
+from tests import cases
+from tests.kernels.compare import assert_same, f32, kernel_of
 
 SCALES = f32([1, 0.125, 2.0**-20, 4, 0.1, 1 / 3, 0.0173, 255, 1e-30, 2.0**-140, 2.0**120])
-
-
-def around_ties(scale: np.float32, codes: Array) -> Array:
-    """The float32 nearest to scale * (code + 1/2), and their neighbours; exact ties where float32 has them."""
-    ties = (np.float64(scale) * (codes + 0.5)).astype(np.float32)
-    below, above = np.nextafter(ties, np.float32(-np.inf)), np.nextafter(ties, np.float32(np.inf))
-    return np.concatenate([below, ties, above, (np.float64(scale) * codes).astype(np.float32)])
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("scale", SCALES)
 def test_ties_of_every_code(scale: np.float32, rounding: str) -> None:
-    r = around_ties(scale, np.arange(-140, 140))
+    r = cases.half_steps(float(scale), -140, 140)
     for zero_point, signed, narrow in ((0, True, False), (-3, True, True), (128, False, False)):
         parameters = {"zero_point": zero_point, "signed": signed, "narrow": narrow, "bits": 8}
         assert_same("quantize", r, scale=scale, rounding=rounding, **parameters)
@@ -34,7 +28,7 @@ def test_ties_of_every_code(scale: np.float32, rounding: str) -> None:
 
 def test_the_exact_quotient_is_not_the_float32_quotient() -> None:
     scale = np.float32(0.1)
-    r = around_ties(scale, np.arange(-128, 128))
+    r = cases.half_steps(float(scale), -128, 128)
     exact = kernel_of("quantize")(r, scale=scale, zero_point=0, rounding="half_even", bits=8, signed=True)
     single = kernel_of("quantize_float32")(r, scale=scale, zero_point=0, bits=8, signed=True)
     assert (exact != single).any()

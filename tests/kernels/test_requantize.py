@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intsim.formats import ROUNDINGS
+from tests import cases
 from tests.kernels.compare import assert_same, kernel_of
 
-EDGES = np.array([-(2**63), -(2**63) + 1, -(2**62), -1, 0, 1, 2**31, 2**62 - 1, 2**62, 2**63 - 1])
+EDGES = np.array(cases.integers(*cases.INT64))
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import cases
 from tests.kernels.compare import assert_same, f32, kernel_of
 
 C8: dict[str, Any] = {"bits": 8, "signed": True}
@@ -23,10 +24,8 @@ def test_ties(multiplier: float, zero_point: int) -> None:
 
 
 def test_ties_of_every_output_code() -> None:
-    codes = np.arange(-200, 200)
     for multiplier in f32([0.0125, 0.003, 1 / 3, 7e-5]):
-        nearest = np.rint((codes + 0.5) / np.float64(multiplier)).astype(np.int32)
-        acc = (nearest[:, None] + np.arange(-2, 3, dtype=np.int32)).reshape(1, -1)
+        acc = np.array([cases.multiplier_ties(float(multiplier), -200, 200)], np.int32)
         assert_same("requantize_float32", acc, multiplier=multiplier, zero_point=-5, **C8)
 
 
@@ -43,7 +42,7 @@ def test_a_million_random_accumulators(bits: int, signed: bool, narrow: bool) ->
 
 
 def test_accumulators_that_float32_rounds() -> None:
-    acc = np.array([2**24 + 1, 2**24 + 3, 2**31 - 1, -(2**31), 2**40 + 2**16, 2**62, -(2**63)])
+    acc = np.array([*cases.integers(*cases.INT64), *cases.pair_sums(100, *cases.INT64, seed=0)])
     for multiplier in f32([2.0**-18, 2.0**-24, 1e-9, 2.0**-56]):
         assert_same("requantize_float32", acc, multiplier=multiplier, zero_point=0, **C8)
 

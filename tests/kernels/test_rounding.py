@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from intsim.formats import ROUNDINGS
 from intsim.kernels.rounding import MAX_SHIFT, RULES, divide, fold, shift_right, shift_terms
 from intsim.spec import rounding as spec
+from tests import cases
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
-# Both ends of int64, the numbers around zero, and around the powers of two where carries run furthest.
-EDGES = [-(2**63), -(2**63) + 1, 2**63 - 1, 2**62, -(2**62), 2**62 - 1, 2**61 + 1, -1, 0, 1, 2, -2, 3, -3]
 
 
 def test_the_rules_are_the_formats_rules() -> None:
@@ -33,9 +32,9 @@ def test_shift_right_of_all_narrow_numbers(rule: str, shift: int) -> None:
 @pytest.mark.parametrize("shift", [1, 31, 32, 61, MAX_SHIFT])
 def test_shift_right_at_the_ends_of_int64(rule: str, shift: int) -> None:
     terms = shift_terms(rule, shift)
-    ties = [(2 * k + 1) << (shift - 1) for k in (-2, -1, 0, 1) if -(2**63) <= (2 * k + 1) << (shift - 1) < 2**63]
-    for v in [*EDGES, *ties, *(t - 1 for t in ties), *(t + 1 for t in ties if t < 2**63 - 1)]:
-        assert int(shift_right(v, shift, *terms)) == int(spec.shift_right(v, shift, rule)), v
+    values = [*cases.integers(*cases.INT64), *cases.ties(shift, *cases.INT64)]
+    for v, expected in zip(values, spec.shift_right(np.array(values), shift, rule).tolist(), strict=True):
+        assert int(shift_right(v, shift, *terms)) == expected, v
 
 
 @given(v=INT64, shift=st.integers(0, MAX_SHIFT), rule=st.sampled_from(ROUNDINGS))
@@ -56,6 +55,14 @@ def test_a_fold_then_a_shift_is_a_longer_shift(v: int, shift: int, rule: str) ->
 def test_divide_of_all_narrow_numbers(rule: str, d: int) -> None:
     n = np.arange(-40, 41)
     assert [int(divide(np.int64(k), d, RULES[rule])) for k in n] == list(spec.divide(n, d, rule))
+
+
+@pytest.mark.parametrize("rule", ROUNDINGS)
+@pytest.mark.parametrize("d", [1, 2, 3, 10, 2**31 - 1, 2**62, 2**63 - 1])
+def test_divide_at_the_ends_of_int64(rule: str, d: int) -> None:
+    values = [*cases.quotient_ties(d, *cases.INT64), *cases.pair_sums(20, *cases.INT64, seed=1)]
+    for n, expected in zip(values, spec.divide(np.array(values), d, rule).tolist(), strict=True):
+        assert int(divide(n, d, RULES[rule])) == expected, n
 
 
 @given(n=INT64, d=st.integers(1, 2**63 - 1), rule=st.sampled_from(ROUNDINGS))

@@ -16,7 +16,6 @@ from intsim.graph import Graph, Node
 from intsim.lowering import lower
 from intsim.lowering.fixed_point import scaled
 from intsim.lowering.formulas import formula
-from intsim.lowering.multipliers.tosa import reciprocal_scale
 from intsim.lowering.pooling import reciprocal
 from intsim.model import Model
 from intsim.target import TARGETS, Target
@@ -183,6 +182,12 @@ def test_the_dpus_reciprocals() -> None:
     for window in ((4, 5), (8, 3), (9, 9)):
         m, k = reciprocal(window)
         assert abs(Fraction(m, 2**k) * window[0] * window[1] - 1) < Fraction(1, 100)
+
+
+def reciprocal_scale(value: int) -> tuple[int, int]:
+    """The standard's pseudocode (arm/tosa-specification, pseudocode/library/scale_helpers.tosac)."""
+    k = (value - 1).bit_length()
+    return ((2**30 + 1) << k) // value, 30 + k
 
 
 @pytest.mark.parametrize("count", [*range(1, 50), 64, 81, 98, 255, 256, 1024])

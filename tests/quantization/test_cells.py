@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from intsim import metrics
 from intsim.quantization.candidates import Trial, finest_grid, try_tensor
-from intsim.quantization.cells import codes, count_cells, find_bins, histogram, moments, quantized_histogram
+from intsim.quantization.cells import codes, count_cells, find_bins, moments, own_histogram, quantized_histogram
 from intsim.quantization.exponents import candidate_exponents, quantize, reference_exponent
 
 Array = np.ndarray[Any, Any]
@@ -140,6 +140,6 @@ def test_histograms_by_hand() -> None:
     reals = np.array([0.0, 0.3, 1.0, 1.9, -1.0], np.float32)
     cells = count_cells(reals, -4, 1.9)
     bins = find_bins(-1.0, 1.9, 2, -4)  # four bins of 1 from -1 on
-    assert histogram(cells, bins).tolist() == [1, 2, 2, 0]
+    assert own_histogram(cells, bins).tolist() == [1, 2, 2, 0]
     # at e = 1 the codes are 0 0 1 1 0 (half_up: 1 / 2 and -1 / 2 are ties), the values 0 0 2 2 0
     assert quantized_histogram(cells, 1, bins, 2).tolist() == [0, 3, 0, 2]

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from intsim.comparison.ort_session import ort_tensors
+from intsim.comparison.ort_session import OrtSession
 from intsim.errors import OutOfDomain, UnusableInput
 from intsim.quantization import QuantizationResult, TensorReport, post_training, quantize_model
 from intsim.quantization.bias import METADATA
@@ -107,7 +107,7 @@ def on_grid(x: Array) -> Array:
 
 
 def codes_of_onnxruntime(result: QuantizationResult, x: Array) -> dict[str, Array]:
-    found = ort_tensors(result.model.SerializeToString(), {"image": x})
+    found = OrtSession(result.model.SerializeToString()).run({"image": x})
     return {name.removesuffix(".codes"): value for name, value in found.items() if name.endswith(".codes")}
 
 

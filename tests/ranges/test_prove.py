@@ -13,16 +13,24 @@ from intsim import spec
 from intsim.errors import UnsupportedOp
 from intsim.formats import Format
 from intsim.lowering import lower
+from intsim.lowering.lowered import Layer
 from intsim.ranges import prove as ranges
 from intsim.ranges.bounds import signed_bits
 from intsim.ranges.prove import bounds_of, prove, worst_case
 from intsim.ranges.terms import valid_taps
 from intsim.summation import Summation
-from intsim.taps.trace import addends, first_misfit
+from intsim.taps.trace import first_misfit, stops
 from intsim.target import TARGETS
 from tests.networks import X, conv_parameters, random_codes, residual, residual_graph, single_mac
 
 Array = np.ndarray[Any, Any]
+
+
+def addends(layer: Layer, x: Array, w: Array, at: tuple[int, ...]) -> list[int]:
+    """What the layer adds to the element `at`: the steps of an accumulator that has to hold each sum, and holds it."""
+    kept = replace(layer, parameters={**layer.parameters, "overflow": "saturate"})
+    held = [int(stop.held) for stop in stops(kept, x, w, at)]
+    return [after - before for before, after in zip([0, *held], held, strict=False)]
 
 
 def adversary(weights: Array, format: Format, sign: int) -> Array:
@@ -195,7 +203,7 @@ def test_no_partial_sum_leaves_its_bounds_in_any_order(data: st.DataObject) -> N
     x = random_codes(seed + 1, (1, 2, 3, 3))
     sums, _ = spec.conv(x, **parameters)
     for at in np.ndindex(*sums.shape):
-        terms = list(addends(lowered.layers[0], x, w, at))
+        terms = addends(lowered.layers[0], x, w, at)
         assert sum(terms) == sums[at]
         assert bounds.low[at[1]] <= sums[at] <= bounds.high[at[1]]
         partial = np.cumsum(generator.permutation(terms))
@@ -210,7 +218,7 @@ def test_partial_bounds_are_attained_by_the_worst_order(bias: int) -> None:
     lowered = single_mac("conv", (None, 1, 1, 3), parameters)
     bounds = bounds_of(lowered, lowered.layers[0])
     for sign, expected in ((-1, bounds.partial_low), (1, bounds.partial_high)):
-        terms = list(addends(lowered.layers[0], adversary(w[0], X, sign)[None], w, (0, 0, 0, 0)))
+        terms = addends(lowered.layers[0], adversary(w[0], X, sign)[None], w, (0, 0, 0, 0))
         partial = np.cumsum(sorted(terms, reverse=sign > 0))
         assert (partial.max() if sign > 0 else partial.min(), *expected) == (expected[0], expected[0])
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -152,8 +153,8 @@ def test_errors_name_the_node() -> None:
 def test_a_code_outside_its_format_is_an_error() -> None:
     layer = Layer("y", "copy", ("x",), ("y",), {}, "node")
     with pytest.raises(OutOfDomain, match=r"tensor 'y': code 9 at \(1,\) is outside i4 x 2[*][*]-4 \(-8 to 7\)"):
-        run_layer(layer, [np.array([1, 9])], X.with_bits(4))
-    assert run_layer(layer, [np.array([1, 7])], X.with_bits(4))[0].dtype == np.int8
+        run_layer(layer, [np.array([1, 9])], dataclasses.replace(X, bits=4))
+    assert run_layer(layer, [np.array([1, 7])], dataclasses.replace(X, bits=4))[0].dtype == np.int8
 
 
 def test_a_planted_mistake_is_caught() -> None:

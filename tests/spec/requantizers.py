@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import cases
 from tests.spec.second import FRACTION, clipped, float32, wrapped
 
 HALF = Fraction(1, 2)
@@ -182,10 +183,10 @@ def parameters(op: str, rng: np.random.Generator, channels: int) -> dict[str, An
         values[: len(boundaries)] = boundaries[: len(values)]
         return values
 
-    mantissa = first(between(2**30, 2**31 - 1), 2**30, 2**31 - 1, 0x7FFF0000, 0x7FFEFFFF)
+    mantissa = first(between(2**30, 2**31 - 1), *cases.MANTISSAS)
     chosen: Mapping[str, Callable[[], dict[str, Any]]] = {
         "requantize_tflite": lambda: {
-            "multiplier": first(between(-(2**31), 2**31 - 1), -(2**31), -(2**31), 2**31 - 1),
+            "multiplier": first(between(-(2**31), 2**31 - 1), *cases.SIGNED_MULTIPLIERS),
             "shift": first(between(-31, 30), 0, -31, 30),
         },
         "requantize_tflite_single": lambda: {"multiplier": mantissa, "shift": between(-31, 0)},
@@ -230,13 +231,17 @@ def parameters(op: str, rng: np.random.Generator, channels: int) -> dict[str, An
 
 
 def accumulators(op: str, rng: np.random.Generator, channels: int, count: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """int[channels, count]: random over every magnitude, and the boundaries."""
+    """int[channels, count]: random over every magnitude, and the boundaries: the corners on every channel, a third of
+    the rest from the other boundaries and sums of two of them, of which every channel has others."""
     bits = 48 if op == "requantize_tflite_int64" else 32
-    top = 2 ** (bits - 1)
-    small = bits - 1 - (op == "requantize_tosa")  # that much room for its input zero point
-    edges = np.array(
-        [-top + (op == "requantize_tosa"), -top + 2, -top // 2, -3, -2, -1, 0, 1, 2, 3, top // 2, top - 2, top - 1]
-    )
+    low, high = cases.INT48 if bits == 48 else cases.INT32
+    low += op == "requantize_tosa"  # that much room for its input zero point
+    small = bits - 1 - (op == "requantize_tosa")
     values = rng.integers(-(2**small), 2**small, (channels, count)) >> rng.integers(0, bits, (channels, count))
-    values[:, : len(edges)] = edges
+    corners = cases.corners(low, high)[:count]
+    values[:, : len(corners)] = corners
+    more = (count - len(corners)) // 3
+    if more:
+        rows = cases.integers(low, high) + cases.pair_sums(200, low, high, seed=len(op))
+        values[:, -more:] = np.resize(rows, (channels, more))
     return values.astype(np.int32 if bits == 32 else np.int64)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intsim.spec.fma import fma
+from tests import cases
 from tests.spec.second import float32
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -40,31 +41,14 @@ def test_where_two_roundings_differ(a: int, b: int, scale: int, drop: int, nudge
     check(a32, b32, np.float32((product + nudge * 2.0**scale) * 2.0**-drop))
 
 
-CASES = [
-    # a, b, c
-    (1 + 2.0**-23, 1 + 2.0**-23, -1.0),  # 2**-22 + 2**-46: the product's lowest bit survives
-    (1 + 2.0**-12, 1 - 2.0**-12, 2.0**-24),  # 1 exactly, once the parts are added
-    (1.0, 1 + 2.0**-23, 2.0**-24),  # a tie of float32: to the even significand
-    (1.0, 1 + 2.0**-23, 2.0**-24 + 2.0**-47),  # just above the tie
-    (1 + 2.0**-23, 1 + 2.0**-1, 2.0**-70),  # above a tie by less than float64 sees: naive double rounding is wrong
-    (1 + 2.0**-23, 1 + 2.0**-1, -(2.0**-70)),  # below it
-    (2.0**-100, 2.0**-49, 0.0),  # the least subnormal
-    (2.0**-100, 2.0**-50, 0.0),  # a tie between it and zero: zero is even
-    (2.0**-100, 2.0**-50, 2.0**-149),  # one and a half of it: two is even
-    (3.0e38, 1.0, 3.0e38),  # overflows to infinity
-    (3.0e38, 2.0, -3.0e38),  # does not: only the exact product is too large
-    (0.0, 5.0, 0.0),
-]
-
-
 def test_edges() -> None:
-    for case in CASES:
+    for case in (*cases.FUSED, *cases.FUSED_BEYOND):
         check(*np.array(case, np.float32))
 
 
 def test_two_roundings_would_be_seen() -> None:
     """The cases above tell fma from a product and a sum that are each rounded, in float32 and in float64."""
-    a, b, c = np.array(CASES, np.float32).T
+    a, b, c = np.array(cases.FUSED, np.float32).T
     right = fma(a, b, c)
     with np.errstate(over="ignore"):
         assert (right != a * b + c).any()

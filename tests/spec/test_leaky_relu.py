@@ -9,6 +9,7 @@ import pytest
 from intsim import spec
 from intsim.errors import OutOfDomain
 from intsim.formats import ROUNDINGS
+from tests import cases
 from tests.spec.second import FRACTION, clipped
 
 
@@ -17,7 +18,7 @@ from tests.spec.second import FRACTION, clipped
 def test_against_fractions(rule: str, shift: int) -> None:
     """Every 12-bit accumulator, with slopes at and beside 0 and 1, negative, and large enough to leave the range."""
     acc = np.arange(-2048, 2048)
-    slopes = [0, 1, -1, 3, 26, 1 << shift, -(1 << shift), 5 << shift, -(2**31), 2**31 - 1]
+    slopes = cases.slopes(shift)
     got = spec.leaky_relu(np.tile(acc, (len(slopes), 1)), slope=slopes, shift=shift, rounding=rule, width=12, axis=0)
     for row, slope in zip(got.tolist(), slopes, strict=True):
         exact = [a if a >= 0 else FRACTION[rule](Fraction(a * slope, 2**shift)) for a in acc.tolist()]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from intsim.errors import OutOfDomain
-from intsim.levels import Levels, half_up_root, join, split
+from intsim.levels import Levels, half_up_root, join_signs, split_signs
 from intsim.spec.post_table import post_table
 
 LOW, HIGH = -255, 255
@@ -114,8 +114,8 @@ def test_refusals(wrong: dict[str, Any]) -> None:
 def test_codes_and_levels(bits: int) -> None:
     codes = np.array([c for c in range(1 << bits) if c != 1 << (bits - 1)])
     assert len(codes) == 2**bits - 1
-    negative, magnitude = split(codes, bits)
-    np.testing.assert_array_equal(join(negative, magnitude, bits), codes)
+    negative, magnitude = split_signs(codes, bits)
+    np.testing.assert_array_equal(join_signs(negative, magnitude, bits), codes)
     with localcontext() as context:
         context.prec = 60
         root = Decimal("0.5").sqrt()

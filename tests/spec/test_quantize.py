@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from intsim import spec
 from intsim.errors import OutOfDomain
 from intsim.formats import ROUNDINGS
+from tests import cases
 from tests.spec.second import FRACTION, Array, clipped
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -74,8 +75,7 @@ def test_edges(r: float, scale: float, code: int) -> None:
 
 def mismatches(quantize: Callable[..., Array]) -> int:
     """How many codes of reals at and beside all ties of a power-of-two scale differ."""
-    ties = np.arange(-130.5, 131).astype(np.float32) * np.float32(2.0**-5)
-    r = np.concatenate([ties, np.nextafter(ties, np.float32(-9)), np.nextafter(ties, np.float32(9))])
+    r = cases.half_steps(2.0**-5, -131, 131)
     codes = quantize(r, scale=2.0**-5, rounding="half_up", bits=8, signed=True)
     return sum(int(c) != second(float(v), 2.0**-5, 0, "half_up", 8, True) for v, c in zip(r, codes, strict=True))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from intsim import spec
 from intsim.errors import OutOfDomain
+from tests import cases
 from tests.spec.judges import onnx_reference, onnxruntime
 from tests.spec.second import Array, clipped, float32
 
@@ -33,17 +34,11 @@ def test_any_reals(r: float, scale: float, bits: int, signed: bool, zero: int) -
     assert int(code) == second(r, scale, zero, bits, signed)
 
 
-def near_ties(scale: float) -> Array:
-    """The reals at and next to every multiple of half a step, a little beyond the codes on both sides."""
-    ties = (np.arange(-270, 271) / np.float32(2)).astype(np.float32) * np.float32(scale)
-    return np.concatenate([ties, np.nextafter(ties, np.float32(-np.inf)), np.nextafter(ties, np.float32(np.inf))])
-
-
 SCALE = float(np.float32(0.001))
 
 
 def mismatches(function: Callable[..., Array]) -> int:
-    r = near_ties(SCALE)
+    r = cases.half_steps(SCALE, -135, 135)
     codes = function(r, scale=SCALE, zero_point=-3, bits=8, signed=True)
     return sum(int(c) != second(float(v), SCALE, -3, 8, True) for v, c in zip(r, codes, strict=True))
 
@@ -69,7 +64,7 @@ def test_mutants_are_caught() -> None:
 @pytest.mark.parametrize(("dtype", "zero"), [(np.int8, -3), (np.uint8, 128), (np.int16, 77), (np.uint16, 0)])
 def test_as_onnx_runtime(scale: float, dtype: Any, zero: int) -> None:
     pytest.importorskip("onnxruntime")
-    r = near_ties(scale)
+    r = cases.half_steps(float(np.float32(scale)), -135, 135)
     expected = onnxruntime("QuantizeLinear", [r, np.float32(scale), np.asarray(zero, dtype)])
     bits, signed = np.iinfo(dtype).bits, np.iinfo(dtype).min < 0
     codes = spec.quantize_float32(r, scale=np.float32(scale), zero_point=zero, bits=bits, signed=signed)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from intsim import spec
 from intsim.errors import OutOfDomain
+from tests import cases
 from tests.spec.judges import onnxruntime
 from tests.spec.second import Array, clipped, float32
 
@@ -37,8 +38,7 @@ def test_any_accumulator(acc: int, multiplier: float, bits: int, signed: bool, z
 
 def mismatches(function: Callable[..., Array], multiplier: float) -> int:
     """Accumulators at and around the ties of a multiplier."""
-    ties = [round((k + 0.5) / multiplier) for k in range(-140, 140)]
-    acc = np.array([t + d for t in ties for d in (-1, 0, 1)])
+    acc = np.array(cases.multiplier_ties(multiplier, -140, 140))
     codes = function(acc, multiplier=multiplier, zero_point=5, bits=8, signed=True)
     return sum(int(c) != second(int(a), multiplier, 5, 8, True) for a, c in zip(acc, codes, strict=True))
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from intsim import spec
 from intsim.errors import OutOfDomain
 from intsim.formats import ROUNDINGS
+from tests import cases
 from tests.spec.second import DECIMAL, FRACTION
 
 INTEGERS = st.integers(-(2**70), 2**70)
@@ -37,8 +38,7 @@ def test_every_rule_on_ties(n: int, results: tuple[int, ...]) -> None:
 def test_shift_as_the_decimal_module_rounds(rule: str) -> None:
     with localcontext(prec=60):
         for shift in (1, 2, 7, 31, 40):
-            near_ties = [k * 2**shift + offset for k in range(-3, 4) for offset in (-1, 0, 1)]
-            values = [v + half for v in near_ties for half in (0, 2 ** (shift - 1))]
+            values = cases.ties(shift, *cases.INT64)
             expected = [int((Decimal(v) / 2**shift).to_integral_value(DECIMAL[rule])) for v in values]
             assert spec.shift_right(np.array(values), shift, rule).tolist() == expected
 
@@ -53,28 +53,23 @@ def test_division_as_fractions_round(n: int, d: int, rule: str) -> None:
     assert int(spec.divide(n, d, rule)) == FRACTION[rule](Fraction(n, d))
 
 
-EDGES = [
-    (-(2**63), 1),  # the least int64
-    (2**63 - 1, 1),  # the greatest: v + 2**(s - 1) would not fit
-    (2**63 - 1, 62),  # the longest shift that stays in int64
-    (2**63 - 1, 63),  # one more: a tie's half is 2**62, and 2**63 is no int64
-    (-(2**63), 63),  # exactly -1
-    (-(2**63), 64),  # a tie at -1/2
-    (2**63 - 1, 64),  # just below 1/2
-    (-(2**63), 1024),  # all bits gone
-    (2**63 - 1, 0),  # no shift at all
-    (2**63 - 1, -1),  # left, out of int64
-    (-1, -63),  # left, to the least int64 exactly
-]
-
-
-@pytest.mark.parametrize(("v", "shift"), EDGES)
+@pytest.mark.parametrize("shift", cases.shifts(64))
 @pytest.mark.parametrize("rule", ROUNDINGS)
-def test_edges_of_int64(v: int, shift: int, rule: str) -> None:
-    expected = FRACTION[rule](Fraction(v) / Fraction(2) ** shift)
-    result = spec.shift_right(np.array([v, 0]), shift, rule)
-    assert result.tolist() == [expected, 0]
-    assert result.dtype == (np.int64 if -(2**63) <= expected < 2**63 else object)
+def test_edges_of_int64(shift: int, rule: str) -> None:
+    values = [*cases.integers(*cases.INT64), *cases.ties(shift, *cases.INT64)]
+    expected = [FRACTION[rule](Fraction(v) / Fraction(2) ** shift) for v in values]
+    assert spec.shift_right(np.array(values), shift, rule).tolist() == expected
+    for v, result in ((values[0], expected[0]), (max(values), max(expected)), (1, expected[values.index(1)])):
+        fits = -(2**63) <= result < 2**63
+        assert spec.shift_right(np.array([v, 0]), shift, rule).dtype == (np.int64 if fits else object)
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 10, 2**31 - 1, 2**63 - 1])
+@pytest.mark.parametrize("rule", ROUNDINGS)
+def test_quotients_at_and_beside_ties(divisor: int, rule: str) -> None:
+    values = cases.quotient_ties(divisor, *cases.INT64)
+    expected = [FRACTION[rule](Fraction(v, divisor)) for v in values]
+    assert spec.divide(np.array(values), divisor, rule).tolist() == expected
 
 
 def test_shifts_of_both_signs_broadcast() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from intsim import spec
-from intsim.lowering.multipliers import tflite, xnnpack
+from intsim.lowering.multipliers import tflite
 from tests.targets.litert_models import (
     Array,
     OneOp,
@@ -27,6 +27,16 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64" or os.name != "po
 
 F32 = np.float32
 REFERENCE, XNNPACK = "BUILTIN_REF", "AUTO"
+
+
+def real_multiplier(x_scale: np.float32, w_scale: np.float32, y_scale: np.float32) -> float:
+    """TFLite's of one channel: in float64, left to right (kernel_util.cc, PopulateConvolutionQuantizationParams)."""
+    return float(np.float64(x_scale) * np.float64(w_scale) / np.float64(y_scale))
+
+
+def float32_multiplier(x_scale: np.float32, w_scale: np.float32, y_scale: np.float32) -> np.float32:
+    """XNNPACK's: float32 at each step (src/operators/convolution-nhwc.c)."""
+    return F32(F32(F32(x_scale) * F32(w_scale)) / F32(y_scale))
 
 
 class Layer:
@@ -65,13 +75,13 @@ class Layer:
 
     def multipliers(self) -> dict[str, list[int]]:
         """TFLite's of each channel."""
-        real = [tflite.real_multiplier(self.x_scale, w, self.y_scale) for w in self.w_scale]
+        real = [real_multiplier(self.x_scale, w, self.y_scale) for w in self.w_scale]
         pairs = [tflite.quantize_multiplier(r) for r in real]
         return {"multiplier": [m for m, _ in pairs], "shift": [s for _, s in pairs]}
 
     def xnnpack(self) -> Array:
         """XNNPACK's of each channel."""
-        return np.array([xnnpack.multiplier(self.x_scale, w, self.y_scale) for w in self.w_scale])
+        return np.array([float32_multiplier(self.x_scale, w, self.y_scale) for w in self.w_scale])
 
     def spec(self, op: str, **given: Any) -> Array:
         return np.asarray(getattr(spec, op)(self.acc, **given, zero_point=self.y_zero, bits=8, signed=True, axis=1))
@@ -119,7 +129,7 @@ def test_fully_connected(seed: int, reach: int, ratio: float) -> None:
     Two cases have a power of two as the ratio after a float32 product, so that every tie tells the orders apart.
     """
     layer = Layer(seed, "dense", reach, ratio)
-    real = tflite.real_multiplier(layer.x_scale, layer.w_scale[0], layer.y_scale)
+    real = real_multiplier(layer.x_scale, layer.w_scale[0], layer.y_scale)
     assert np.array_equal(layer.run(REFERENCE), layer.spec("requantize_tflite_float64", multiplier=real))
     assert np.array_equal(layer.run(XNNPACK), layer.spec("requantize_xnnpack_fp32", multiplier=layer.xnnpack()))
 
@@ -140,7 +150,7 @@ def test_convolutions_of_16_bit_activations(reach: int, ratio: float) -> None:
         Tensor((channels,), np.int64, (x_scale * w_scale).tolist(), data=bias),
         Tensor((1, n, 1, channels), np.int16, [y_scale], [0]),
     )
-    pairs = [tflite.quantize_multiplier(tflite.real_multiplier(x_scale, s, y_scale)) for s in w_scale]
+    pairs = [tflite.quantize_multiplier(real_multiplier(x_scale, s, y_scale)) for s in w_scale]
     acc = (x.astype(np.int64) @ w.reshape(channels, inputs).T.astype(np.int64)).reshape(n, channels) + bias
     expected = spec.requantize_tflite_int64(
         acc, multiplier=[m for m, _ in pairs], shift=[s for _, s in pairs], bits=16, signed=True

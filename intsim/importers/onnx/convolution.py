@@ -8,7 +8,7 @@ from typing import Any
 from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.layer_bias import bias_attributes, bias_input
 from intsim.importers.onnx.onnx_node import OnnxNode
-from intsim.importers.onnx.raw_integers import RAW_ACCUMULATOR, centred
+from intsim.importers.onnx.raw_integers import RAW_ACCUMULATOR, centred_operand
 from intsim.importers.onnx.translate import Importer, translate
 from intsim.importers.onnx.windows import window
 
@@ -22,7 +22,7 @@ def conv(builder: GraphBuilder, node: OnnxNode) -> None:
 
 def conv_integer(builder: GraphBuilder, node: OnnxNode) -> None:
     """ConvInteger: the int32 accumulator is the output."""
-    x, w = centred(builder, node, 0, 2, "x", None), centred(builder, node, 1, 3, "w", 0)
+    x, w = centred_operand(builder, node, 0, 2, "x", None), centred_operand(builder, node, 1, 3, "w", 0)
     attributes = {**conv_attributes(node, x, w), "raw_output": True}
     translate(builder, node, "Conv", [x, w], attributes, codes=RAW_ACCUMULATOR)
 

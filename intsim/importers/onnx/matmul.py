@@ -8,7 +8,7 @@ from dataclasses import replace
 from intsim.importers.onnx.builder import GraphBuilder, Operand
 from intsim.importers.onnx.layer_bias import bias_attributes, bias_input
 from intsim.importers.onnx.onnx_node import OnnxNode
-from intsim.importers.onnx.raw_integers import RAW_ACCUMULATOR, centred
+from intsim.importers.onnx.raw_integers import RAW_ACCUMULATOR, centred_operand
 from intsim.importers.onnx.translate import Importer, translate
 
 
@@ -19,7 +19,7 @@ def matmul(builder: GraphBuilder, node: OnnxNode) -> None:
 
 def matmul_integer(builder: GraphBuilder, node: OnnxNode) -> None:
     """MatMulInteger: the int32 accumulator is the output."""
-    a, b = centred(builder, node, 0, 2, "a", None), centred(builder, node, 1, 3, "b", -1)
+    a, b = centred_operand(builder, node, 0, 2, "a", None), centred_operand(builder, node, 1, 3, "b", -1)
     translate(builder, node, "MatMul", [a, b], {"raw_output": True}, codes=RAW_ACCUMULATOR)
 
 

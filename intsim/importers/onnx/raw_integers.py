@@ -17,7 +17,9 @@ RAW_ACCUMULATOR = Format(32)
 """int32 codes of scale 1: the accumulator as it is."""
 
 
-def centred(builder: GraphBuilder, node: OnnxNode, index: int, zero_index: int, what: str, axis: int | None) -> Operand:
+def centred_operand(
+    builder: GraphBuilder, node: OnnxNode, index: int, zero_index: int, what: str, axis: int | None
+) -> Operand:
     """An input's codes as integers around their zero point. axis: that of a zero point per channel."""
     x = builder.operand(node, index, what)
     if not x.integer or x.format is None:

@@ -17,7 +17,7 @@ from intsim.kernels.rounding import shift_terms
 from intsim.kernels.saturate import limits
 
 Array = np.ndarray[Any, Any]
-Bounds = tuple[int, int]
+SumBounds = tuple[int, int]
 
 INT32 = (-(1 << 31), (1 << 31) - 1)
 LONGEST_SHIFT = 31
@@ -62,7 +62,7 @@ class Requantized:
         return NUMBERS[self.epilogue + FULL * full]
 
 
-def requantize(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """requantize (spec/requantize.py) for accumulators within bounds, codes clamped to [low, high].
 
     The term that is always added lies in the start value where that cannot leave 32 bits. half_up and half_away, which
@@ -90,7 +90,7 @@ def requantize(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Req
     return _multiplied(multiplier, right, unclamped, bounds, refused=False)
 
 
-def requantize_float32(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_float32(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """requantize_float32 and requantize_xnnpack_fp32: the latter only bounds its multipliers, in its lowering."""
     zero = zero_of(p, low, high)
     if isinstance(zero, str):
@@ -102,12 +102,12 @@ def requantize_float32(p: Mapping[str, Any], low: int, high: int, bounds: Bounds
     return Requantized(epilogue, NONE, (multiplier.view(np.int32),), least, most, zero)
 
 
-def requantize_gemmini(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_gemmini(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """clip(half_even(x)) is half_even(clip(x)), since the clip's ends are integers: requantize_float32 without zero."""
     return requantize_float32({"multiplier": p["multiplier"]}, low, high, bounds)
 
 
-def requantize_tflite(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_tflite(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """requantize_tflite and requantize_cmsis_nn: the multiplier -2**31, whose product may saturate, is left out."""
     multiplier, shifts, zero = lanes(p["multiplier"]), lanes(p["shift"]), zero_of(p, low, high)
     if isinstance(zero, str):
@@ -118,7 +118,7 @@ def requantize_tflite(p: Mapping[str, Any], low: int, high: int, bounds: Bounds)
     return Requantized("doubled", NONE, vectors, low - zero, high - zero, zero)
 
 
-def requantize_single(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_single(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """requantize_tflite_single and requantize_cmsis_nn_single, both half_up(acc * m / 2**(31 - shift)).
 
     The latter: half_up(floor(p / 2**(t - 1)) / 2) = floor((floor(p / 2**(t - 1)) + 1) / 2) = floor(p / 2**t + 1/2).
@@ -129,7 +129,7 @@ def requantize_single(p: Mapping[str, Any], low: int, high: int, bounds: Bounds)
     return _multiplied(lanes(p["multiplier"]), 31 - shifts, (low - zero, high - zero, zero), bounds)
 
 
-def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_up(acc * reduced(m) / 2**(15 - shift)), reduced(m) = min(half_up(m / 2**16), 2**15 - 1)."""
     multiplier, shifts, zero = lanes(p["multiplier"]), lanes(p["shift"]), zero_of(p, low, high)
     if isinstance(zero, str):
@@ -137,7 +137,7 @@ def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: B
     return _multiplied(reduced(multiplier), 15 - shifts, (low - zero, high - zero, zero), bounds)
 
 
-def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_up((v * m + nudge) / 2**shift), v = acc - input_zero_point; nudge: 2**30 by the sign of v, of long shifts.
 
     m >= 0, so that the sign of v is that of the product, or the product is 0, and the nudge then rounds away.
@@ -160,7 +160,7 @@ def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -
     return Requantized("multiplier_ties", found.start, (multiplier, shifts, nudge, -2 * nudge), *unclamped)
 
 
-def requantize_xnnpack_rndnu(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_xnnpack_rndnu(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_up(acc * M / 2**n), multiplier = M / 2**n and 2**23 <= M < 2**24."""
     zero = zero_of(p, low, high)
     if isinstance(zero, str):
@@ -170,19 +170,19 @@ def requantize_xnnpack_rndnu(p: Mapping[str, Any], low: int, high: int, bounds: 
     return _multiplied(m, 24 - exponent.astype(np.int64), (low - zero, high - zero, zero), bounds)
 
 
-def requantize_nvdla(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_nvdla(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_away((acc - offset) * m / 2**shift), m of 16 bits."""
     return _half_away(p["multiplier"], p["shift"], -lanes(p.get("offset", 0)), low, high, bounds)
 
 
-def requantize_nngen(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_nngen(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_away((acc + bias) * scale / 2**out_shift), where sum_shift is 0."""
     if np.any(p.get("sum_shift", 0)):
         return "its sum_shift has no packed form"
     return _half_away(p.get("scale", 1), p["out_shift"], lanes(p.get("bias", 0)), low, high, bounds)
 
 
-def requantize_max7800x(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_max7800x(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_up((acc + bias * 2**7) / 2**(7 - output_shift)): requantize, with the bias in the start value."""
     start = 128 * lanes(p.get("bias", 0))
     bounds = bounds[0] + int(start.min()), bounds[1] + int(start.max())
@@ -195,7 +195,7 @@ def requantize_max7800x(p: Mapping[str, Any], low: int, high: int, bounds: Bound
     return Requantized(found.epilogue, found.start + start, found.vectors, found.low, found.high, found.offset)
 
 
-def requantize_pulp(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_pulp(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """((acc + input_offset) * m + addend + half, modulo 2**32) >> shift: wrapping once is wrapping at each step."""
     zero = zero_of(p, low, high)
     if isinstance(zero, str):
@@ -209,7 +209,7 @@ def requantize_pulp(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -
     return Requantized("wrap", start, vectors, low - zero, high - zero, zero)
 
 
-def requantize_onnx_reference(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_onnx_reference(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_even(float64(acc) * m + zero): the zero point is a vector, for it comes before the rounding."""
     if high - low > WORD:
         return "its codes have more than 16 bits"
@@ -217,7 +217,7 @@ def requantize_onnx_reference(p: Mapping[str, Any], low: int, high: int, bounds:
     return Requantized("float64_half_even", NONE, vectors, low, high, 0)
 
 
-def requantize_tflite_float64(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_tflite_float64(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_away(float64(acc) * m), where that is an int32."""
     zero = zero_of(p, low, high)
     if isinstance(zero, str):
@@ -230,7 +230,7 @@ def requantize_tflite_float64(p: Mapping[str, Any], low: int, high: int, bounds:
     return Requantized("float64_half_away", NONE, vectors, low - zero, high - zero, zero)
 
 
-REQUANTIZERS: Mapping[str, Callable[[Mapping[str, Any], int, int, Bounds], Requantized | str]] = {
+REQUANTIZERS: Mapping[str, Callable[[Mapping[str, Any], int, int, SumBounds], Requantized | str]] = {
     "requantize": requantize,
     "requantize_cmsis_nn": requantize_tflite,
     "requantize_cmsis_nn_single": requantize_single,
@@ -261,7 +261,7 @@ def _multiplied(
     multiplier: Array,
     shifts: Array,
     unclamped: tuple[int, int, int],
-    bounds: Bounds,
+    bounds: SumBounds,
     start: int = 0,
     room: int = 1,
     refused: bool = True,
@@ -278,7 +278,7 @@ def _multiplied(
     return Requantized("multiplier", np.array([start]), (multiplier, shifts), *unclamped)
 
 
-def _half_away(multiplier: Any, shifts: Any, start: Array, low: int, high: int, bounds: Bounds) -> Requantized | str:
+def _half_away(multiplier: Any, shifts: Any, start: Array, low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_away((acc + start) * multiplier / 2**shift)."""
     multiplier, shifts = lanes(multiplier), lanes(shifts)
     bounds = bounds[0] + int(start.min()), bounds[1] + int(start.max())

@@ -7,14 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from intsim.kernels.packed.requantizers import INT32, NONE, Array, Bounds, Requantized, lanes, reduced, within, zero_of
+from intsim.kernels.packed.requantizers import (
+    INT32,
+    NONE,
+    Array,
+    Requantized,
+    SumBounds,
+    lanes,
+    reduced,
+    within,
+    zero_of,
+)
 from intsim.kernels.rounding import MAX_SHIFT, shift_terms
 
 INT64 = (-(1 << 63), (1 << 63) - 1)
 INT48 = (-(1 << 47), (1 << 47) - 1)
 
 
-def requantize(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """requantize (spec/requantize.py) with shifts to the right, where no sum with its rounding terms leaves 64 bits."""
     shifts, zero, rounding = lanes(p["shift"]), zero_of(p, low, high), p["rounding"]
     if isinstance(zero, str):
@@ -33,7 +43,7 @@ def requantize(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Req
     return Requantized("ties_int64", always, vectors, *unclamped)
 
 
-def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """half_up(acc * reduced(m) / 2**(15 - shift)), reduced(m) = min(half_up(m / 2**16), 2**15 - 1)."""
     multiplier, shifts, zero = lanes(p["multiplier"]), lanes(p["shift"]), zero_of(p, low, high)
     if isinstance(zero, str):
@@ -41,7 +51,7 @@ def requantize_tflite_int64(p: Mapping[str, Any], low: int, high: int, bounds: B
     return _multiplied(reduced(multiplier), 15 - shifts, (low - zero, high - zero, zero), bounds, room=1)
 
 
-def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -> Requantized | str:
+def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: SumBounds) -> Requantized | str:
     """apply_scale_16: half_up((acc - input_zero_point) * m / 2**shift), m of 16 bits."""
     multiplier, shifts, zero = lanes(p["multiplier"]), lanes(p["shift"]), zero_of(p, low, high)
     if isinstance(zero, str):
@@ -54,7 +64,7 @@ def requantize_tosa(p: Mapping[str, Any], low: int, high: int, bounds: Bounds) -
     return _multiplied(multiplier, shifts, unclamped, bounds, room=1 + abs(zero), start=-before)
 
 
-REQUANTIZERS: Mapping[str, Callable[[Mapping[str, Any], int, int, Bounds], Requantized | str]] = {
+REQUANTIZERS: Mapping[str, Callable[[Mapping[str, Any], int, int, SumBounds], Requantized | str]] = {
     "requantize": requantize,
     "requantize_tflite_int64": requantize_tflite_int64,
     "requantize_tosa": requantize_tosa,
@@ -68,7 +78,7 @@ def words(values: Array) -> tuple[Array, Array]:
 
 
 def _multiplied(
-    multiplier: Array, shifts: Array, unclamped: tuple[int, int, int], bounds: Bounds, room: int, start: int = 0
+    multiplier: Array, shifts: Array, unclamped: tuple[int, int, int], bounds: SumBounds, room: int, start: int = 0
 ) -> Requantized | str:
     """half_up((acc + start) * multiplier / 2**shift), where the quotient is an int32 with so much room.
 

@@ -4,27 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from intsim.errors import OutOfDomain
 from intsim.lowering.multipliers.normalized import normalized
-
-
-def real_multiplier(x_scale: np.float32, w_scale: np.float32, y_scale: np.float32) -> float:
-    """x_scale * w_scale / y_scale in float64, left to right: of one channel of a convolution.
-
-    Source: tflite-micro, tensorflow/lite/kernels/kernel_util.cc, PopulateConvolutionQuantizationParams. LiteRT 2.3's
-    fully connected layer has this order too (by experiment).
-    """
-    return float(np.float64(x_scale) * np.float64(w_scale) / np.float64(y_scale))
-
-
-def real_multiplier_of_product(x_scale: np.float32, w_scale: np.float32, y_scale: np.float32) -> float:
-    """float32(x_scale * w_scale) / y_scale, the quotient in float64: of tflite-micro's fully connected layer.
-
-    Source: tflite-micro, tensorflow/lite/kernels/kernel_util.cc, GetQuantizedConvolutionMultipler.
-    """
-    return float(np.float64(np.float32(x_scale) * np.float32(w_scale)) / np.float64(y_scale))
 
 
 def quantize_multiplier(real: float, *, single_rounding: bool = False) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""TOSA's multipliers and shifts. The standard leaves them to the compiler; these are MLIR's, and its reciprocals."""
+"""TOSA's multipliers and shifts. The standard leaves them to the compiler; these are MLIR's."""
 
 from __future__ import annotations
 
@@ -22,15 +22,3 @@ def multiplier_and_shift(scale: float, multiplier_bits: int = 32) -> tuple[int, 
     if shift > 62:
         return multiplier >> min(31, shift - 62), 62
     return multiplier, shift
-
-
-def reciprocal_scale(value: int) -> tuple[int, int]:
-    """(multiplier, shift) of 1 / value, for the average pool: ((2**30 + 1) << k) // value and 30 + k.
-
-    k is the least with value <= 2**k. Errors: OutOfDomain unless 1 <= value < 2**32.
-    Source: arm/tosa-specification, pseudocode/library/scale_helpers.tosac, reciprocal_scale.
-    """
-    if not 0 < value < 2**32:
-        raise OutOfDomain(f"the reciprocal's value must be within 1 to {2**32 - 1}, not {value!r}")
-    k = (value - 1).bit_length()
-    return ((2**30 + 1) << k) // value, 30 + k

@@ -1,20 +1,10 @@
-"""XNNPACK's multipliers: float32, and the integers of the rndnu requantizer."""
+"""XNNPACK's multipliers: the integers of the rndnu requantizer."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from intsim.errors import OutOfDomain
-
-
-def multiplier(x_scale: np.float32, w_scale: np.float32, y_scale: np.float32) -> np.float32:
-    """float32(float32(x_scale * w_scale) / y_scale).
-
-    Errors: OutOfDomain unless it is at least 2**-32 and below 256. Source: google/XNNPACK,
-    src/operators/convolution-nhwc.c, and by experiment with LiteRT's XNNPACK kernels.
-    """
-    result = np.float32(np.float32(np.float32(x_scale) * np.float32(w_scale)) / np.float32(y_scale))
-    return _bounded(result)
 
 
 def multiplier_and_shift(scale: np.float32) -> tuple[int, int]:

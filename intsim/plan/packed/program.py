@@ -47,7 +47,7 @@ SLACK = 64
 
 
 @dataclass(frozen=True)
-class Segment:
+class Span:
     """Ops [first, stop) that take one image at a time, or all of them at once (`whole`)."""
 
     first: int
@@ -172,18 +172,18 @@ class Workspace:
             share(make_job().address, self._job.ctypes.data)
 
 
-def _segments(ops: Sequence[PackedOp]) -> tuple[Segment, ...]:
-    found: list[Segment] = []
+def _segments(ops: Sequence[PackedOp]) -> tuple[Span, ...]:
+    found: list[Span] = []
     for number, op in enumerate(ops):
         if found and found[-1].whole == op.whole:
             found[-1] = replace(found[-1], stop=number + 1)
         else:
-            found.append(Segment(number, number + 1, op.whole))
+            found.append(Span(number, number + 1, op.whole))
     return tuple(found)
 
 
 def _places(
-    ops: Sequence[PackedOp], segments: Sequence[Segment], aliases: Sequence[PackedOp]
+    ops: Sequence[PackedOp], segments: Sequence[Span], aliases: Sequence[PackedOp]
 ) -> tuple[dict[str, Place], tuple[int, int]]:
     """Where each value lies, and the sizes of the arenas (of SLOTS: for one image).
 
