@@ -43,7 +43,7 @@ lint: .venv/.installed
 	@echo "== .venv: the packages of constraints.txt, then intsim itself (some minutes the first time)"
 	PYTHON=$(PYTHON) bash tools/make_venv.sh .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	touch $@
 
 clean:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import intsim
-from intsim.cli import run
+from intsim.cli import run_line
 from intsim.taps.tap import TAPS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -69,7 +69,7 @@ class Reader:
             assert self.code == 0, f"exit code {self.code}, which the page does not show, before `{line}`"
             name, *arguments = shlex.split(line)
             assert name == "intsim", line
-            self.code = run(arguments)
+            self.code = run_line(arguments)
             printed = self.capture.readouterr()
             assert self.code in (0, 1), printed.err
             self._same(shown, printed.out)

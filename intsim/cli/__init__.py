@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
-    code = run(arguments)
+    code = run_line(arguments)
     try:
         sys.stdout.flush()
     except OSError:
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run_line(arguments: list[str] | None = None) -> int:
     """The exit code of one command line; an error is one line on stderr, and under --json a document on stdout."""
     as_json = _asks_for_json(sys.argv[1:] if arguments is None else arguments)
 

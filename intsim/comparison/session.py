@@ -93,7 +93,8 @@ class _Session:
     def variants(self) -> Mapping[str, Sequence[Model]]:
         """Cause -> the model on targets in which that cause acts otherwise: see `name_causes`."""
         target = self.model.target
-        rules = [replace(target, rounding=rule) for rule in other_tie_rules(target)]
+        others = tuple(entry for entry in target.overrides if entry[1] != "rounding")
+        rules = [replace(target, rounding=rule, overrides=others) for rule in other_tie_rules(target)]
         variants = {TIE: [self.model.with_target(rule) for rule in rules]}
         bounds = self.model.bounds.values()
         if not all(b.cannot_overflow for b in bounds) and all(b.partial_bits() <= WIDEST for b in bounds):

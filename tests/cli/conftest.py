@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from intsim.cli import run
+from intsim.cli import run_line
 from tests.cli.small_model import small_images, small_model, small_reals
 
 IMAGES = 5
@@ -64,7 +64,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: Any) -> Outcome:
-        code = run([str(argument) for argument in arguments])
+        code = run_line([str(argument) for argument in arguments])
         printed = capsys.readouterr()
         return Outcome(code, printed.out, printed.err)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import intsim.cli
-from intsim.cli import run
+from intsim.cli import run_line
 from tests.cli.conftest import Cli, Files
 from tests.cli.small_model import small_images, small_reals
 
@@ -281,7 +281,7 @@ def test_our_own_mistakes_exit_with_3(
     assert done.err.startswith("intsim: error: internal: ZeroDivisionError: one and two") and done.err.count("\n") == 1
     monkeypatch.setenv("INTSIM_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
-        run(["inspect", files.model])
+        run_line(["inspect", files.model])
 
 
 def test_interrupted_and_out_of_memory(cli: Cli, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:

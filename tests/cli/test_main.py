@@ -50,7 +50,7 @@ def test_every_command_takes_json_and_threads(cli: Cli, command: str) -> None:
 
 def test_the_overview_loads_nothing_heavy() -> None:
     script = (
-        "import sys; from intsim.cli import run; run(['--help']); "
+        "import sys; from intsim.cli import run_line; run_line(['--help']); "
         "print({'numba', 'onnx', 'torch', 'onnxruntime', 'rich', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -70,3 +70,14 @@ def test_a_narrow_encoding(files: Files) -> None:
     command = [INTSIM, "explain", files.model, "--input", files.codes, "--tensor", "conv2_q", "--index", "0,0,0,0"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "") and "The engine computed the same." in done.stdout
+
+
+def test_commands_follow_each_other_in_one_process(cli: Cli, files: Files, tmp_path: Path) -> None:
+    """The module of a command hides no function of the package."""
+    import intsim.cli
+
+    for number in range(2):
+        assert cli("run", files.model, "--input", files.reals, "--output", tmp_path / str(number)).code == 0
+    with pytest.raises(SystemExit) as left:
+        intsim.cli.main(["inspect", files.model])
+    assert left.value.code == 0

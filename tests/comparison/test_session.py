@@ -170,6 +170,15 @@ def test_ties_are_named() -> None:
     assert found.causes.total() == sum(layer.local or 0 for layer in found.layers)
 
 
+def test_ties_are_named_where_an_override_rounds() -> None:
+    """The rule that differs is an override's, not the target's own."""
+    x = stimulus()
+    even = Target("even", rounding="half_even", overrides=(("conv*", "rounding", "half_up"),))
+    found = compare(classifier(even), Written(tensors_of(classifier(Target("down", rounding="half_down")), x)), x)
+    assert not found.equal
+    assert set(found.causes) == {"tie"}
+
+
 def test_a_wrapped_accumulator_is_named() -> None:
     """Sums of 27 products of 15 bits do not fit in 15 bits; the peer's accumulator holds them."""
     x = stimulus()
