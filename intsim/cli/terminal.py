@@ -153,7 +153,7 @@ class _Compiling:
         self.kernels = 0
         self.now = 0  # kernels that are compiled for each other
         self.began = 0.0
-        self.shown = False
+        self.shown = ""
         self.lock = threading.RLock()
 
     def told(self, name: str, begins: bool) -> None:
@@ -178,16 +178,15 @@ class _Compiling:
         with self.lock:
             if self.now and time.monotonic() - self.began >= BAR_AFTER:
                 self._write(f"compiling kernels, first run only: {self.kernels}")
-                self.shown = True
 
     def clear(self) -> None:
         """Leave the line empty again."""
         with self.lock:
             self.now = 0
-            if self.shown:
-                self._write("")
-                self.shown = False
+            self._write("")
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
+        if text != self.shown:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+            self.shown = text
