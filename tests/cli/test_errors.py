@@ -353,8 +353,8 @@ def test_the_head_of_a_pipe(files: Files) -> None:
 def test_ctrl_c(files: Files, tmp_path: Path) -> None:
     """SIGINT in the middle of work: exit code 130 and nothing to read."""
     script = (
-        "import os, signal, sys, intsim.model\n"
-        "intsim.model.load = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "import signal, sys, intsim.model\n"
+        "intsim.model.load = lambda *_: signal.raise_signal(signal.SIGINT)\n"  # in this thread, at once
         "from intsim.cli import main\n"
         "main(sys.argv[1:])"
     )

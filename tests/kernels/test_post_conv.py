@@ -113,7 +113,7 @@ def test_int32_sums_wrap_to_the_same_accumulators(case: tuple[Array, Array, dict
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_every_activation_with_every_code(bits: int, variant: str) -> None:
     w = np.array([c for c in range(1 << bits) if c != 1 << (bits - 1)], np.uint8).reshape(-1, 1, 1, 1)
-    for guard_bits in range(13):
+    for guard_bits in range(13) if bits == 4 else (0, 3, 12):  # they change the table, not how it is read
         table = post_table(rule="post", bits=bits, guard_bits=guard_bits, variant=variant, low=-255, high=255)
         for dtype, zero in ((np.int8, 0), (np.int8, 127), (np.uint8, 0), (np.uint8, 255), (np.int16, 0)):
             info = np.iinfo(np.int8 if dtype is np.int8 else np.uint8)

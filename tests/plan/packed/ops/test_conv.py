@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from intsim.lowering.lowered import Lowered
 from intsim.plan import make_plan
 from intsim.plan.packed.ops.conv import PackedConv
 from intsim.plan.packed.schedule import choose_ops
-from tests.kernels.packed.run import ISAS, needs_instructions
+from tests.kernels.packed.run import ISAS, in_turn, needs_instructions
 from tests.networks import conv_parameters
 from tests.plan.packed.chains import Network, chain, codes, form
 from tests.plan.packed.paths import agree
@@ -303,14 +304,20 @@ def test_long_sums_that_are_wanted_run_in_portable_loops() -> None:
         assert op == "raw sums have at most 32 bits"
 
 
-@pytest.mark.parametrize("x", [*WORDS[1:], X_FORMATS[1]])
-@pytest.mark.parametrize("w_bits", [8, 16])
+WIDE_WINDOWS = [((3, 3), 1, 1), ((3, 3), 2, 1), ((5, 4), 1, 1), ((2, 3), 1, 2)]
+"""Kernels, strides and dilations."""
+
+
 @pytest.mark.parametrize(
-    ("kernel", "stride", "dilation"), [((3, 3), 1, 1), ((3, 3), 2, 1), ((5, 4), 1, 1), ((2, 3), 1, 2)]
+    ("x", "w_bits", "window", "isas"),
+    in_turn(list(itertools.product([*WORDS[1:], X_FORMATS[1]], [8, 16], WIDE_WINDOWS))),
 )
-def test_wide_depthwise(x: Format, w_bits: int, kernel: tuple[int, int], stride: int, dilation: int) -> None:
+def test_wide_depthwise(
+    x: Format, w_bits: int, window: tuple[tuple[int, int], int, int], isas: tuple[str, ...]
+) -> None:
     """All taps of kernels of an odd and an even number; with 16 bits of both, sums of more than 32."""
     random = np.random.default_rng(0)
+    kernel, stride, dilation = window
     y, end = WORDS[1], 1 << (w_bits - 1)
     w = random.integers(-end, end, (40, 1, *kernel)).astype(np.int16)
     w[0], w[1] = -end, end - 1
@@ -322,7 +329,7 @@ def test_wide_depthwise(x: Format, w_bits: int, kernel: tuple[int, int], stride:
     net.layer("y#accumulator", "conv", "x", BITS_64, **conv_parameters(**given))
     shift = int(np.abs(net.values["y#accumulator"]).max()).bit_length() - 15
     net.layer("y", "requantize", "y#accumulator", y, shift=max(shift, 0), rounding="half_up", axis=1, **form(y))
-    for choices in agree(make_plan(net.lowered()), net.given, threads=2).values():
+    for choices in agree(make_plan(net.lowered()), net.given, threads=2, isas=isas).values():
         assert all("depthwise" in choice.kernel for choice in choices)
         if x.bits != 12:
             assert ("int64" in choices[0].kernel) == (w_bits == 16 and x.bits == 16)
