@@ -93,10 +93,25 @@ def mixing_node(graph: Graph) -> str | None:
 
 
 def _works_along_images(graph: Graph, node: Node, computed: Collection[str]) -> bool:
-    """Whether a node works along the first axis, as its attributes say."""
+    """Whether a node works along the first axis, as its attributes and the shapes of what it reads say.
+
+    Operands of fewer axes than the result, which broadcast, and a matrix of images as a second factor are such cases.
+    A Reshape keeps images apart where it cuts or joins the elements of each.
+    """
     a = node.attributes
+    shapes = {name: graph.values[name].shape for name in (*node.inputs, *node.outputs) if name in graph.values}
+    ranks = {len(shapes[name]) for name in node.inputs if name in computed and name in shapes}
+    result = [shapes[name] for name in node.outputs if name in shapes]
+    broadcasts = node.op in COMBINES - {"Concat"} or node.op in (*MACS, "Div", "Min", "Max", "PRelu")
+    if broadcasts and result and ranks - {len(result[0])}:
+        return True
     if node.op in MACS:
-        return any(name in computed and len(graph.values[name].shape) < 3 for name in node.inputs[1:2])
+        return any(name in computed and len(shapes.get(name, ())) < 3 for name in node.inputs[1:2])
+    if node.op == "Reshape" and result and node.inputs[0] in shapes:
+        before, after = (
+            math.prod(n for n in shape[1:] if n is not None) for shape in (shapes[node.inputs[0]], result[0])
+        )
+        return None not in (*shapes[node.inputs[0]][1:], *result[0][1:]) and (not after or before % after != 0)
     axes = [*a.get("axes", ()), *([a["axis"]] if "axis" in a and node.op != "Flatten" else [])]
     pads = a.get("pads", ()) if node.op == "Pad" else ()
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,9 @@ class _Change:
             if name not in self._values:
                 known = near(name, [*self._nodes, *self._values])
                 raise UnknownName(f"with_formats: no node or tensor {name!r}; there are {known}")
+            maker = self._old.producer(name)
+            if maker is not None and maker.op == "DequantizeLinear":
+                return [maker.inputs[0]]  # the reals that an output shows of its codes
             if self._old.format(name) is None:
                 raise UnusableInput(f"with_formats: tensor {name!r} holds reals, so it has no bits to change")
             return [name]
@@ -210,9 +214,9 @@ def _bits(name: str, change: Change) -> int:
         if set(change) != {"bits"}:
             raise UnusableInput(f'with_formats: {name!r}: give n or {{"bits": n}}, not {dict(change)!r}')
         bits = change["bits"]
-    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in BITS:
+    if isinstance(bits, bool) or not isinstance(bits, Integral) or bits not in BITS:
         raise UnusableInput(f"with_formats: {name!r}: bits must be {BITS[0]} to {BITS[-1]}, not {bits!r}")
-    return bits
+    return int(bits)
 
 
 def _recorded(graph: Graph) -> dict[str, Any]:

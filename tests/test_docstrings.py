@@ -15,7 +15,7 @@ FILES = sorted((ROOT / "intsim").rglob("*.py"))
 LONGEST = 30
 """Words of a sentence. A semicolon ends one; a colon does where it ends a name that is explained."""
 
-INSTEAD = {"behind": "after, or less", "so many": "the number's name"}
+INSTEAD = {"behind": "after, or less", "so many": "the number's name", "so much": "the number's name"}
 """Words that said several things, and what says it plainly."""
 
 
@@ -50,7 +50,7 @@ def test_words_that_say_several_things(word: str) -> None:
         f"{file.relative_to(ROOT)}:{line}"
         for file in [*FILES, *(ROOT / "tools").glob("*.py")]
         for line, text in texts(file.read_text(encoding="utf-8"))
-        if re.search(rf"\b{word}\b", text)
+        if re.search(rf"\b{word}\b", text, re.IGNORECASE)
     ]
     assert not found, f"say {INSTEAD[word]}"
 

@@ -116,7 +116,14 @@ def run_line(arguments: list[str] | None = None) -> int:
         return fail("UsageError", error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # click turns the first into the second
+    except SystemExit as leaving:
+        if leaving.code not in (None, 0, 1):
+            raise
+        if not leaving.code:  # completion has said what it had to say
+            return 0
+        _drop_output()  # click turns a BrokenPipeError into this
+        return BROKEN_PIPE
+    except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
     except MemoryError:

@@ -54,7 +54,7 @@ def fold_affine(graph: Graph, target: Target) -> Graph:
     for head in graph.nodes:
         if head.op not in MACS or target.at(head.name).float_islands:
             continue
-        affine = _behind(graph, head, readers)
+        affine = _affine_after(graph, head, readers)
         folded = None if affine is None else _folded(graph, head, affine, values, constants)
         if affine is None or folded is None:
             continue
@@ -66,7 +66,7 @@ def fold_affine(graph: Graph, target: Target) -> Graph:
     return replace(graph, nodes=tuple(nodes.values()), values=values, constants=constants)
 
 
-def _behind(graph: Graph, head: Node, readers: dict[str, list[Node]]) -> Affine | None:
+def _affine_after(graph: Graph, head: Node, readers: dict[str, list[Node]]) -> Affine | None:
     """What scales and shifts the head's sum before it is quantized; None where nothing does, or it never is."""
     weights = graph.constants.get(head.inputs[1])
     if weights is None or (head.op != "Conv" and weights.ndim != 2):

@@ -57,7 +57,7 @@ def find_places(graph: FloatGraph) -> dict[str, CodedTensor]:
                 places[output] = CodedTensor(output, "kept", output, node.inputs[0], node)
             elif node.op not in TAIL:
                 rule = "mac" if node.op in MACS else "own"
-                places[output] = CodedTensor(output, rule, _behind_clamps(graph, node), "", node)
+                places[output] = CodedTensor(output, rule, _after_clamps(graph, node), "", node)
     return places
 
 
@@ -80,7 +80,7 @@ def check_supported(graph: FloatGraph, node: OnnxNode) -> None:
         raise node.unsupported("only its first output is supported")
 
 
-def clamps_behind(graph: FloatGraph, node: OnnxNode) -> Sequence[OnnxNode]:
+def clamps_after(graph: FloatGraph, node: OnnxNode) -> Sequence[OnnxNode]:
     """The Relu and Clip nodes that alone read this layer's output, one after the other."""
     found: list[OnnxNode] = []
     last = node
@@ -93,5 +93,5 @@ def clamps_behind(graph: FloatGraph, node: OnnxNode) -> Sequence[OnnxNode]:
     return found
 
 
-def _behind_clamps(graph: FloatGraph, node: OnnxNode) -> str:
-    return (node, *clamps_behind(graph, node))[-1].outputs[0]
+def _after_clamps(graph: FloatGraph, node: OnnxNode) -> str:
+    return (node, *clamps_after(graph, node))[-1].outputs[0]

@@ -33,7 +33,7 @@ LEAST_OPSET = 13
 """The body uses Mod, Gather, GreaterOrEqual and Where, and the model DequantizeLinear, as they are from here on."""
 
 CANDIDATES = 3
-"""So many powers of two below the largest weight's are tried for alpha, and one above."""
+"""That many powers of two below the largest weight's are tried for alpha, and one above."""
 
 
 @dataclass(frozen=True)

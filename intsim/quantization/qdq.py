@@ -30,7 +30,7 @@ from intsim.ops import CLAMPS
 from intsim.quantization.bias import METADATA, Bias
 from intsim.quantization.exponents import bound_code, quantize
 from intsim.quantization.float_graph import FloatGraph, build_model, first_line, free_name, node_proto, rewired, tensor
-from intsim.quantization.placement import TAIL, CodedTensor, clamps_behind
+from intsim.quantization.placement import TAIL, CodedTensor, clamps_after
 
 Array = np.ndarray[Any, Any]
 
@@ -91,7 +91,7 @@ class _QdqWriter:
             clamp.inputs[0]
             for node in graph.nodes
             if assignment.bits.get(node.outputs[0]) != 8
-            for clamp in clamps_behind(graph, node)
+            for clamp in clamps_after(graph, node)
         }
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:

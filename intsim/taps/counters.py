@@ -26,10 +26,10 @@ WORD = 8
 """Bytes of a count."""
 
 COUNTED = "#counted"
-"""Behind a value's name: its place, where its histogram is, or where it has none, what is found."""
+"""After a value's name: its place, where its histogram is, or where it has none, what is found."""
 
 CLIPPED = "#clipped"
-"""Behind the name of the value that a layer makes: the flag int64[2] of what the layer clipped, low and high."""
+"""After the name of the value that a layer makes: the flag int64[2] of what the layer clipped, low and high."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from intsim.errors import UnknownName, UnusableInput, near
@@ -91,7 +91,8 @@ def select(lowered: Lowered, specs: Sequence[TapSpec]) -> dict[str, Selected]:
         return {}
     tensors = tappable(lowered)
     wanted: dict[str, list[TapSpec]] = {}
-    for spec in specs:
+    for asked in specs:
+        spec = replace(asked, pattern=lowered.outputs.get(asked.pattern, asked.pattern))  # an output shows its codes
         matching = [name for name, (node, _) in tensors.items() if spec.matches(name, node)]
         fitting = [name for name in matching if _fits(lowered, spec.kind, name, tensors[name][1])]
         if not fitting:

@@ -16,7 +16,7 @@ from intsim.errors import OutOfDomain, UnusableInput
 from intsim.files import write_file
 from intsim.quantization.exponents import check_exponent
 from intsim.quantization.float_graph import FloatGraph
-from intsim.quantization.placement import CodedTensor, clamps_behind
+from intsim.quantization.placement import CodedTensor, clamps_after
 from intsim.training.carriers import Coded, quantized
 from intsim.training.export import exported
 from intsim.training.modules.average import Average
@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Step:
+class CallStep:
     """One node of the network: its layer, the tensors that it reads and makes.
 
     ends: the tensor after the Relu and Clip that the layer's requantizer does, too; `makes` where there are none.
@@ -61,10 +61,10 @@ class QuantizedModule(nn.Module):
         self.layers = nn.Module()
         for name, layer in layers.items():
             _put(self.layers, name, layer)
-        ends = {node.name: (node, *clamps_behind(graph, node))[-1].outputs[0] for node in graph.nodes}
+        ends = {node.name: (node, *clamps_after(graph, node))[-1].outputs[0] for node in graph.nodes}
         constant = graph.constants
         self.steps = tuple(
-            Step(
+            CallStep(
                 node.name,
                 layers[node.name],
                 tuple(name for name in node.inputs if name and name not in constant),
@@ -146,7 +146,7 @@ class QuantizedModule(nn.Module):
             raise OutOfDomain("the input holds NaN or infinity; every number must be finite")
         return Coded(quantized(x, self.input.value, self.input_bits), self.input.value, self.input_bits)
 
-    def _run(self, step: Step, values: Mapping[str, Coded], clamped: bool = True) -> Coded:
+    def _run(self, step: CallStep, values: Mapping[str, Coded], clamped: bool = True) -> Coded:
         operands = [values[name] for name in step.reads]
         output = getattr(step.layer, "output", None)
         if output is None:
@@ -155,17 +155,17 @@ class QuantizedModule(nn.Module):
         coded: Coded = output(step.layer.accumulate(step.name, *operands), clamped)  # type: ignore[operator]
         return coded
 
-    def _bits(self, step: Step, values: Mapping[str, Coded]) -> int:
+    def _bits(self, step: CallStep, values: Mapping[str, Coded]) -> int:
         output = getattr(step.layer, "output", None)
         return values[step.reads[0]].bits if output is None else int(output.bits)
 
-    def _between(self, step: Step) -> list[str]:
+    def _between(self, step: CallStep) -> list[str]:
         """The tensors that the step's requantizer passes over, with the last one of them: those of Relu and Clip."""
         if step.makes == step.ends:
             return []
         node = self.graph.producer(step.makes)
         assert node is not None
-        return [clamp.outputs[0] for clamp in clamps_behind(self.graph, node)]
+        return [clamp.outputs[0] for clamp in clamps_after(self.graph, node)]
 
 
 def _put(root: nn.Module, name: str, layer: nn.Module) -> None:

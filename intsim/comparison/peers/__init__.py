@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from intsim.comparison.peers.peer import Peer
-from intsim.errors import UnknownName, UnusableInput
+from intsim.errors import UnknownName, UnusableInput, near
 
 if TYPE_CHECKING:
     from intsim.model import Model
@@ -32,7 +32,8 @@ def open_peer(against: str, model: Model, threads: int | None = None) -> Peer:
     written, _, argument = against.partition(":")
     kind = ALIASES.get(written, written)
     if kind not in PEERS:
-        raise UnknownName(f"--against {against!r}: must be one of {', '.join(PEERS.values())}")
+        close = f"; try {near(written, [*PEERS, *ALIASES])}"
+        raise UnknownName(f"peer {against!r}: must be one of {', '.join(PEERS.values())}{close}")
     if bool(argument) != (":" in PEERS[kind]) and kind != "torch":
         raise UnusableInput(f"--against {against!r}: must be written {PEERS[kind]}")
     module = importlib.import_module(f"intsim.comparison.peers.{MODULES.get(kind, kind)}")

@@ -266,7 +266,7 @@ def _multiplied(
     room: int = 1,
     refused: bool = True,
 ) -> Requantized | str:
-    """half_up(acc * multiplier / 2**shift); refused: only where the quotient is an int32, with so much room.
+    """half_up(acc * multiplier / 2**shift); refused: only where the quotient is an int32, with that much room.
 
     |acc * multiplier| <= 2**62, and half of 2**62 is 2**61: their sum is an int64.
     """

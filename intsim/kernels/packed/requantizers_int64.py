@@ -80,7 +80,7 @@ def words(values: Array) -> tuple[Array, Array]:
 def _multiplied(
     multiplier: Array, shifts: Array, unclamped: tuple[int, int, int], bounds: SumBounds, room: int, start: int = 0
 ) -> Requantized | str:
-    """half_up((acc + start) * multiplier / 2**shift), where the quotient is an int32 with so much room.
+    """half_up((acc + start) * multiplier / 2**shift), where the quotient is an int32 with that much room.
 
     |acc * multiplier| < 2**62, and half of 2**62 is 2**61: their sum is an int64.
     """

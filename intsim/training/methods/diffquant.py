@@ -20,13 +20,13 @@ from intsim.ops import MACS
 from intsim.quantization.calibrate import measure
 from intsim.quantization.candidates import try_tensor
 from intsim.quantization.float_graph import FloatGraph, rewired
-from intsim.quantization.placement import CodedTensor, clamps_behind, find_places
+from intsim.quantization.placement import CodedTensor, clamps_after, find_places
 from intsim.quantization.post_training import choose_exponents, coded_constants, fold
 from intsim.quantization.truncation_points import exact_momentum
 from intsim.training.bits import Bits
 from intsim.training.modules.average import Average
 from intsim.training.modules.layers import clamp_bounds, layer_of
-from intsim.training.modules.output import Output
+from intsim.training.modules.output import OutputFormat
 from intsim.training.quantized_module import QuantizedModule
 from intsim.training.trace import Traced, trace
 
@@ -68,7 +68,7 @@ def quantize_diffquant(
         output = None
         if place.rule != "kept":
             average = Average(float(averages[place.tensor]), momentum)
-            output = Output(widths[place.tensor], average, *_clamped(graph, node))
+            output = OutputFormat(widths[place.tensor], average, *_clamped(graph, node))
         mac = {
             "weight_bits": bits.of("weights", node.name),
             "bias_bits": bits.of("bias", node.name),
@@ -93,7 +93,7 @@ def _widths(graph: FloatGraph, places: Mapping[str, CodedTensor], bits: Bits) ->
 
 def _clamped(graph: FloatGraph, node: OnnxNode) -> tuple[float, float]:
     """The reals between which the Relu and Clip after a node keep it."""
-    bounds = [clamp_bounds(graph, clamp) for clamp in clamps_behind(graph, node)]
+    bounds = [clamp_bounds(graph, clamp) for clamp in clamps_after(graph, node)]
     lowest = max((low for low, _ in bounds), default=-math.inf)
     return lowest, min((high for _, high in bounds), default=math.inf)
 

@@ -17,7 +17,7 @@ from intsim.training.models.widths import is_small, scaled
 CHANNELS = (64, 128, 256, 512)
 
 
-class Basic(nn.Module):
+class BasicBlock(nn.Module):
     """relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), both convolutions 3x3; `channels` come out."""
 
     expansion = 1
@@ -79,7 +79,7 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
-        block: type[Basic] | type[Bottleneck],
+        block: type[BasicBlock] | type[Bottleneck],
         blocks: Sequence[int],
         classes: int,
         channels: int,
@@ -117,7 +117,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def _network(block: type[Basic] | type[Bottleneck], blocks: Sequence[int], name: str) -> Callable[..., ResNet]:
+def _network(block: type[BasicBlock] | type[Bottleneck], blocks: Sequence[int], name: str) -> Callable[..., ResNet]:
     def make(classes: int = 1000, channels: int = 3, size: int = 224, width: float = 1.0) -> ResNet:
         return ResNet(block, blocks, classes, channels, size, width)
 
@@ -125,6 +125,6 @@ def _network(block: type[Basic] | type[Bottleneck], blocks: Sequence[int], name:
     return make
 
 
-resnet18 = _network(Basic, (2, 2, 2, 2), "18")
-resnet34 = _network(Basic, (3, 4, 6, 3), "34")
+resnet18 = _network(BasicBlock, (2, 2, 2, 2), "18")
+resnet34 = _network(BasicBlock, (3, 4, 6, 3), "34")
 resnet50 = _network(Bottleneck, (3, 4, 6, 3), "50")

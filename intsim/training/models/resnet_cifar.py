@@ -31,7 +31,7 @@ class Shortcut(nn.Module):
         return functional.pad(taken, (0, 0, 0, 0, self.before, self.after))
 
 
-class Basic(nn.Module):
+class CifarBlock(nn.Module):
     """relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), both convolutions 3x3."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -68,7 +68,7 @@ class ResNetCifar(nn.Module):
         for stage, (full, stride) in enumerate(((16, 1), (32, 2), (64, 2)), 1):
             outputs = scaled(full, width)
             strides = (stride, *[1] * (blocks - 1))
-            made = [Basic(inputs if i == 0 else outputs, outputs, s) for i, s in enumerate(strides)]
+            made = [CifarBlock(inputs if i == 0 else outputs, outputs, s) for i, s in enumerate(strides)]
             self.add_module(f"layer{stage}", nn.Sequential(*made))
             inputs = outputs
         self.mean = nn.AdaptiveAvgPool2d(1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from torch import nn
 
 from intsim.training.carriers import Coded
-from intsim.training.modules.output import Output, Sum, exact_dtype, half_of
+from intsim.training.modules.output import OutputFormat, Sum, exact_dtype, half_of
 
 
 class Add(nn.Module):
     """y = requantize((a << (e_a - e)) ± (b << (e_b - e))), e = min(e_a, e_b). sign: 1 or -1, of b."""
 
-    def __init__(self, output: Output, sign: int) -> None:
+    def __init__(self, output: OutputFormat, sign: int) -> None:
         super().__init__()
         self.output = output
         self.sign = sign

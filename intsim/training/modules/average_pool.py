@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from intsim.training.carriers import Coded, replaced
-from intsim.training.modules.output import Output, Sum
+from intsim.training.modules.output import OutputFormat, Sum
 
 
-class Mean(nn.Module):
+class MeanOfWindows(nn.Module):
     """y = half_up(sum x / (count * 2**(e_y - e_x))); subclasses say what is summed."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: OutputFormat) -> None:
         super().__init__()
         self.output = output
 
@@ -46,10 +46,10 @@ class Mean(nn.Module):
         return Sum(replaced(quotient, floor), 0.5, x.exponent + shift, quotient)
 
 
-class AveragePool(Mean):
+class AveragePool(MeanOfWindows):
     """The mean of each window. attributes: as in ONNX's AveragePool."""
 
-    def __init__(self, output: Output, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, output: OutputFormat, attributes: Mapping[str, Any]) -> None:
         super().__init__(output)
         self.kernel = tuple(attributes["kernel_shape"])
         spatial = len(self.kernel)
@@ -79,10 +79,10 @@ class AveragePool(Mean):
         return functional.avg_pool2d(codes.unsqueeze(2), kernel, stride, around, self.ceil, True, 1).squeeze(2)
 
 
-class ReduceMean(Mean):
+class ReduceMean(MeanOfWindows):
     """The mean over axes."""
 
-    def __init__(self, output: Output, axes: Sequence[int], keepdims: bool) -> None:
+    def __init__(self, output: OutputFormat, axes: Sequence[int], keepdims: bool) -> None:
         super().__init__(output)
         self.axes, self.keepdims = tuple(axes), keepdims
 

@@ -8,7 +8,7 @@ from intsim.quantization.exponents import bound_code
 from intsim.training.carriers import Coded
 
 
-class Clamp(nn.Module):
+class ClampCodes(nn.Module):
     """y = clip(x, code of lowest, code of highest), codes of reals by half_up."""
 
     def __init__(self, lowest: float, highest: float) -> None:

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from intsim.training.carriers import Coded
-from intsim.training.modules.output import Output, Sum, exact_dtype, half_of
+from intsim.training.modules.output import OutputFormat, Sum, exact_dtype, half_of
 
 
 class Concat(nn.Module):
     """y = join of rnt(x_i, e_y - e_i) along an axis, each operand rounded on its own."""
 
-    def __init__(self, output: Output, axis: int) -> None:
+    def __init__(self, output: OutputFormat, axis: int) -> None:
         super().__init__()
         self.output = output
         self.axis = axis

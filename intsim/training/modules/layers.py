@@ -15,20 +15,20 @@ from intsim.importers.onnx.onnx_node import OnnxNode
 from intsim.quantization.float_graph import FloatGraph
 from intsim.training.modules.add import Add
 from intsim.training.modules.average_pool import AveragePool, ReduceMean
-from intsim.training.modules.clamp import Clamp
+from intsim.training.modules.clamp import ClampCodes
 from intsim.training.modules.concat import Concat
 from intsim.training.modules.conv import Conv
 from intsim.training.modules.linear import Linear
 from intsim.training.modules.max_pool import MaxPool
 from intsim.training.modules.move import Move
-from intsim.training.modules.output import Output
-from intsim.training.modules.table import Table
+from intsim.training.modules.output import OutputFormat
+from intsim.training.modules.table import TableLookUp
 
-Make = Callable[[FloatGraph, OnnxNode, Output | None, Mapping[str, Any]], nn.Module]
+Make = Callable[[FloatGraph, OnnxNode, OutputFormat | None, Mapping[str, Any]], nn.Module]
 """graph, node, requantizer, what a layer of weights needs besides -> layer."""
 
 
-def layer_of(graph: FloatGraph, node: OnnxNode, output: Output | None, mac: Mapping[str, Any]) -> nn.Module:
+def layer_of(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, mac: Mapping[str, Any]) -> nn.Module:
     """The layer of a node. output: its requantizer, None where the exponent stays. mac: widths of weights and bias.
 
     Errors: UnsupportedOp for a node that has none.
@@ -55,12 +55,12 @@ def _weights(graph: FloatGraph, node: OnnxNode) -> dict[str, Any]:
     return {"weight": weight, "bias": bias[0].reshape(-1) if bias else None}
 
 
-def _conv(graph: FloatGraph, node: OnnxNode, output: Output | None, mac: Mapping[str, Any]) -> nn.Module:
+def _conv(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, mac: Mapping[str, Any]) -> nn.Module:
     assert output is not None
     return Conv(node.attributes, **_weights(graph, node), **mac, output=output)
 
 
-def _linear(graph: FloatGraph, node: OnnxNode, output: Output | None, mac: Mapping[str, Any]) -> nn.Module:
+def _linear(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, mac: Mapping[str, Any]) -> nn.Module:
     if not node.integer("transB", 0):
         raise node.unsupported("supported: weights [outputs, inputs]")
     assert output is not None
@@ -68,7 +68,7 @@ def _linear(graph: FloatGraph, node: OnnxNode, output: Output | None, mac: Mappi
 
 
 def _add(sign: int) -> Make:
-    def make(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+    def make(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
         if any(name in graph.constants for name in node.inputs):
             raise node.unsupported("with a constant operand; supported: the sum of two computed tensors")
         assert output is not None
@@ -77,19 +77,19 @@ def _add(sign: int) -> Make:
     return make
 
 
-def _concat(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _concat(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     if any(name in graph.constants for name in node.inputs):
         raise node.unsupported("with a constant operand; supported: computed tensors")
     assert output is not None
     return Concat(output, int(node.attributes["axis"]))
 
 
-def _average_pool(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _average_pool(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     assert output is not None
     return AveragePool(output, node.attributes)
 
 
-def _mean(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _mean(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     assert output is not None
     if node.op == "GlobalAveragePool":
         rank = graph.rank(node.inputs[0])
@@ -98,38 +98,38 @@ def _mean(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[s
     return ReduceMean(output, graph.constants[node.inputs[1]].tolist(), bool(node.integer("keepdims", 1)))
 
 
-def _max_pool(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _max_pool(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     return MaxPool(node.attributes)
 
 
-def _clamp(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
-    return Clamp(*clamp_bounds(graph, node))
+def _clamp(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
+    return ClampCodes(*clamp_bounds(graph, node))
 
 
 def _table(function: Callable[[Tensor, OnnxNode], Tensor]) -> Make:
-    def make(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+    def make(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
         assert output is not None
-        return Table(output, node.op, node.attributes, lambda x: function(x, node))
+        return TableLookUp(output, node.op, node.attributes, lambda x: function(x, node))
 
     return make
 
 
-def _flatten(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _flatten(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     return Move(lambda x, _: x.flatten(1))
 
 
-def _reshape(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _reshape(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     wanted = graph.constants[node.inputs[1]].tolist()
     return Move(lambda x, _: x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]))
 
 
-def _transpose(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _transpose(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     axes = node.integers("perm")
     assert axes is not None
     return Move(lambda x, _: x.permute(axes))
 
 
-def _slice(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _slice(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     starts, ends, axes, steps = (graph.constants[name].tolist() for name in node.inputs[1:5])
 
     def cut(x: Tensor, _: int) -> Tensor:
@@ -141,7 +141,7 @@ def _slice(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[
     return Move(cut)
 
 
-def _pad(graph: FloatGraph, node: OnnxNode, output: Output | None, _: Mapping[str, Any]) -> nn.Module:
+def _pad(graph: FloatGraph, node: OnnxNode, output: OutputFormat | None, _: Mapping[str, Any]) -> nn.Module:
     pads = graph.constants[node.inputs[1]].tolist()
     if len(node.inputs) > 2 and node.inputs[2] and float(graph.constants[node.inputs[2]].reshape(-1)[0]) != 0.0:
         raise node.unsupported("with a value that is not zero; supported: zero")

@@ -12,7 +12,7 @@ from torch.autograd import Function
 from intsim.quantization.bias import Bias, quantize_bias
 from intsim.quantization.candidates import find_exponent
 from intsim.training.carriers import Coded, quantized
-from intsim.training.modules.output import Output, half_of
+from intsim.training.modules.output import OutputFormat, half_of
 from intsim.training.proof import carrier, sum_bound
 
 
@@ -37,7 +37,7 @@ class Mac(nn.Module):
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, weight_bits: int, bias_bits: int, headroom: int, output: Output
+        self, weight: Tensor, bias: Tensor | None, weight_bits: int, bias_bits: int, headroom: int, output: OutputFormat
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)

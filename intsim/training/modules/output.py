@@ -27,7 +27,7 @@ class Sum(NamedTuple):
     observed: Tensor | None = None
 
 
-class Output(nn.Module):
+class OutputFormat(nn.Module):
     """Codes from a sum that is already shifted: clip(floor(v)), v with its half added.
 
     bits: of the codes. average: of the layer's truncation point, or of its output's exponent. lowest, highest: reals of

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from intsim.formats import Format
 from intsim.lowering.tables import exact_table
 from intsim.training.carriers import Coded, limits, replaced
-from intsim.training.modules.output import Output, Sum
+from intsim.training.modules.output import OutputFormat, Sum
 
 
-class Table(nn.Module):
+class TableLookUp(nn.Module):
     """y = table[x]: half_up(f(x * 2**e_x) / 2**e_y), clipped. function: f of reals in PyTorch, for the gradient.
 
     op, attributes: as in ONNX.
     """
 
     def __init__(
-        self, output: Output, op: str, attributes: Mapping[str, Any], function: Callable[[Tensor], Tensor]
+        self, output: OutputFormat, op: str, attributes: Mapping[str, Any], function: Callable[[Tensor], Tensor]
     ) -> None:
         super().__init__()
         self.output = output

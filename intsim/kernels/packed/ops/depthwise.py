@@ -47,7 +47,7 @@ TAP_OFFSETS, STEPS, STRIDE_H, STRIDE_W = range(FREE + 10, FREE + 14)
 codes; bytes from one window to the next."""
 
 REGISTERS = 14
-"""So many vectors of weights are kept in registers; more of them are read again for each step."""
+"""That many vectors of weights are kept in registers; more of them are read again for each step."""
 
 GENERIC_COLUMNS = 4
 """Output pixels at a time in `make_taps`."""

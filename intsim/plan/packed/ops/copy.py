@@ -75,7 +75,7 @@ def _row(source: Place, place: Place, lines: Array, columns: Array) -> TableRow:
 
 
 def copied(source: Place, place: Place, lines: Array, columns: Array, channels: int) -> TableRow:
-    """So many channels of the source's pixels, by the offsets of lines and columns, into a place line by line."""
+    """`channels` channels of the source's pixels, by the offsets of lines and columns, into a place line by line."""
     keep = [np.ascontiguousarray(lines, np.int64), np.ascontiguousarray(columns, np.int64)]
     size = channels * place.image.size
     filled = {

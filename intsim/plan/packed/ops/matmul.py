@@ -22,7 +22,7 @@ from intsim.summation import PLAIN
 Array = np.ndarray[Any, Any]
 
 PACKED = "#packed"
-"""Behind the output's name: the second operand as weights, and the start values."""
+"""After the output's name: the second operand as weights, and the start values."""
 
 
 class PackedMatmul(PackedOp):

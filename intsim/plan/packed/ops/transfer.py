@@ -14,7 +14,7 @@ from intsim.plan.packed.image import Image
 from intsim.plan.packed.op import External, PackedOp, Place, TableRow, float_bits
 
 REFUSED = "#refused"
-"""Behind an input's name: the array int64[1] where its lines with reals that no format takes are counted."""
+"""After an input's name: the array int64[1] where its lines with reals that no format takes are counted."""
 
 
 class Enter(PackedOp):
